@@ -1,0 +1,210 @@
+"""What the application sees of a grant, and what it never sees.
+
+Environ keys that are written, after everything below that a client could have sent was removed:
+
+``REMOTE_USER``
+    the owner's name, as a WSGI native string (UTF-8 bytes as Latin-1).
+``AUTH_TYPE``
+    ``Bearer``, ``Basic``, ``Token``, ``ApiKey`` or ``Session``.
+``patmiddleware.status``
+    ``confirmed``, ``absent`` or ``invalid``.
+``patmiddleware.grant``
+    the :class:`~patmiddleware.model.Grant`, or None.
+``patmiddleware.denied``
+    the :class:`~patmiddleware.model.Denied` of a credential that was let through as invalid (``missing="annotate"``).
+``patmiddleware.request_id``
+    the same that stands in the audit line and in a refusal's body.
+``patmiddleware.credential``
+    the :class:`~patmiddleware.model.Secret`, with ``keep_credential`` only.
+
+Environ keys that are read: ``HTTP_AUTHORIZATION`` and the headers of API keys (removed once a credential was accepted),
+``REQUEST_METHOD``, ``PATH_INFO``, ``SCRIPT_NAME``, ``RAW_URI``, ``REQUEST_URI``, ``REMOTE_ADDR``, ``HTTP_HOST``,
+``HTTP_USER_AGENT``, and, from a trusted proxy, ``HTTP_X_FORWARDED_FOR`` and ``HTTP_X_REQUEST_ID``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any
+
+from .errors import ConfigurationError
+from .model import Denied, Grant
+
+STATUS = "patmiddleware.status"
+GRANT = "patmiddleware.grant"
+DENIED = "patmiddleware.denied"
+REQUEST_ID = "patmiddleware.request_id"
+CREDENTIAL = "patmiddleware.credential"
+
+# The environ's values are of any type, as PEP 3333 has it.
+Environ = MutableMapping[str, Any]
+
+SERVER_SET = ("REMOTE_USER", "AUTH_TYPE")
+"""What a server with single sign-on sets itself; never a header."""
+
+FORGEABLE = (
+    "patmiddleware.*",
+    *SERVER_SET,
+    "REMOTE_IDENT",
+    # What single sign-on proxies send to say who it is.
+    "HTTP_REMOTE_USER",
+    "HTTP_REMOTE_GROUPS",
+    "HTTP_REMOTE_NAME",
+    "HTTP_REMOTE_EMAIL",
+    "HTTP_X_FORWARDED_USER",
+    "HTTP_X_FORWARDED_EMAIL",
+    "HTTP_X_FORWARDED_GROUPS",
+    "HTTP_X_FORWARDED_PREFERRED_USERNAME",
+    "HTTP_X_FORWARDED_ACCESS_TOKEN",
+    "HTTP_X_REMOTE_*",
+    "HTTP_X_WEBAUTH_*",
+    "HTTP_X_AUTH_REQUEST_*",
+    "HTTP_X_AUTHENTICATED_*",
+    "HTTP_X_AUTHENTIK_*",
+    "HTTP_X_GOOG_AUTHENTICATED_USER_*",
+    "HTTP_X_IDENTITY_*",
+    "HTTP_X_MS_CLIENT_PRINCIPAL*",
+    "HTTP_X_AMZN_OIDC_*",
+    "HTTP_X_POMERIUM_*",
+    "HTTP_X_VOUCH_*",
+    "HTTP_TAILSCALE_USER_*",
+    "HTTP_CF_ACCESS_AUTHENTICATED_USER_*",
+    "HTTP_X_USER",
+    "HTTP_X_USER_*",
+    "HTTP_X_USERNAME",
+    "HTTP_X_ROLE",
+    "HTTP_X_ROLES",
+    "HTTP_X_GROUPS",
+    "HTTP_X_IS_ADMIN_PROJECT",
+    # Jira's.
+    "HTTP_X_SERAPH_*",
+    "HTTP_X_AUSERNAME",
+    # Would make another method or path of the one that was judged.
+    "HTTP_X_HTTP_METHOD",
+    "HTTP_X_HTTP_METHOD_OVERRIDE",
+    "HTTP_X_METHOD_OVERRIDE",
+    "HTTP_X_ORIGINAL_URL",
+    "HTTP_X_REWRITE_URL",
+)
+"""Folded environ names, or prefixes ending in ``*``, that a downstream could take for identity."""
+
+_MEMO = 1_024
+_NAME_LENGTH = 256
+_SEPARATOR = re.compile(r"[^A-Z0-9.]")
+
+
+def fold(name: str) -> str:
+    """Give the one form of an environ key that its spellings share: servers and frameworks fold differently."""
+    folded = _SEPARATOR.sub("_", name.strip().upper())
+    return folded.lower() if folded.startswith("PATMIDDLEWARE.") else folded
+
+
+class Scrub:
+    """Removes from an environ every key that a downstream could take for something that we or the server say.
+
+    Args:
+        extra: more names or prefixes (``X-Employee``, ``X-Corp-*``): header names, or environ names as they are.
+        keep: names or prefixes to leave alone, of the same form.
+
+    Raises:
+        ConfigurationError: when one of our own keys is to be left alone.
+    """
+
+    def __init__(self, extra: Iterable[str] = (), keep: Iterable[str] = ()) -> None:
+        self._extra, self._keep = tuple(extra), tuple(keep)
+        self._bad = _Names((*FORGEABLE, *map(_environ_name, self._extra)))
+        self._kept = _Names(map(_environ_name, self._keep))
+        if self._kept.has(GRANT):
+            raise ConfigurationError("the keys of patmiddleware itself can't be kept", setting="scrub.keep")
+        self._harmless: set[str] = set()
+
+    def keeping(self, names: Iterable[str]) -> Scrub:
+        """Give one that leaves more names alone."""
+        return Scrub(self._extra, (*self._keep, *names))
+
+    def __call__(self, environ: Environ) -> None:
+        """Scrub an environ in place."""
+        # One set operation for the names that every request has; a loop over prefixes costs ten times as much.
+        if self._harmless.issuperset(environ):
+            return
+        for name in [name for name in environ if name not in self._harmless]:
+            if self._is_bad(name):
+                del environ[name]
+
+    def _is_bad(self, name: str) -> bool:
+        folded = fold(name)
+        if (self._bad.has(folded) and not self._kept.has(folded)) or _is_shadow(name, folded):
+            return True
+        if len(name) <= _NAME_LENGTH:
+            if len(self._harmless) >= _MEMO:
+                self._harmless.clear()
+            self._harmless.add(name)
+        return False
+
+
+class _Names:
+    """Folded names and prefixes."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        names = tuple(names)
+        self._exact = frozenset(name for name in names if not name.endswith("*"))
+        self._prefixes = tuple(name.removesuffix("*") for name in names if name.endswith("*"))
+
+    def has(self, folded: str) -> bool:
+        return folded in self._exact or folded.startswith(self._prefixes)
+
+
+def _environ_name(name: str) -> str:
+    star = "*" if name.endswith("*") else ""
+    folded = fold(name.removesuffix("*"))
+    is_environ = folded.startswith(("HTTP_", "patmiddleware.")) or folded in (*SERVER_SET, "REMOTE_IDENT")
+    return f"{folded}{star}" if is_environ else f"HTTP_{folded}{star}"
+
+
+def _is_shadow(name: str, folded: str) -> bool:
+    """A second spelling of the credential's header, such as one server's ``"HTTP_AUTHORIZATION "``."""
+    return folded == "HTTP_AUTHORIZATION" and name != folded
+
+
+def native(text: str) -> str:
+    """Give a WSGI native string: UTF-8 bytes as Latin-1 (PEP 3333)."""
+    return text if text.isascii() else text.encode("utf-8", "surrogatepass").decode("latin-1")
+
+
+def annotate(environ: Environ, grant: Grant, user: str) -> None:
+    """Write a confirmed grant into the environ.
+
+    Args:
+        environ: already scrubbed.
+        grant: what the credential entitles to.
+        user: the owner's name as a native string.
+    """
+    environ["REMOTE_USER"] = user
+    environ["AUTH_TYPE"] = grant.scheme
+    environ[STATUS] = "confirmed"
+    environ[GRANT] = grant
+
+
+def annotate_none(environ: Environ, denied: Denied | None) -> None:
+    """Write into the environ that there is no grant: the credential is absent, or invalid and let through."""
+    environ[STATUS] = "absent" if denied is None else "invalid"
+    environ[GRANT] = None
+    if denied is not None:
+        environ[DENIED] = denied
+
+
+def take_away(environ: Environ, keys: Iterable[str]) -> None:
+    """Remove the headers of an accepted credential."""
+    for key in keys:
+        environ.pop(key, None)
+
+
+def grant_from(environ: Mapping[str, Any]) -> Grant | None:
+    """Give the grant of a request, in the application; None where there is none.
+
+    Args:
+        environ: the WSGI environ that the application was called with.
+    """
+    grant = environ.get(GRANT)
+    return grant if isinstance(grant, Grant) else None

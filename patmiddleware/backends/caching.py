@@ -1,0 +1,396 @@
+"""What is known of tokens and owners, kept for a while: fresh, bounded, and looked up once however many ask.
+
+The cache holds *who*, never a verdict. Known tokens and misses live apart, so that garbage can't push out good tokens.
+Every entry carries the store's revision that was known before its look-up began; an entry of another revision is looked up
+again. The revision is asked for at most every ``poll`` seconds, and at once after a change in this process.
+
+Time is measured twice, by the monotonic clock and by the wall clock: whichever says "over" first counts. So a step of the
+wall clock can't lengthen anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+from time import monotonic as _monotonic
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from cachetools import FIFOCache
+
+from ..changes import here
+from ..errors import BackendUnavailable
+from ..interfaces import Directory, Revisioned, TokenReader
+from ..model import CacheSettings, Owner, Secret, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BOUND = 1.0
+"""Seconds within which a change arrives: what a revision may be old, and what an answer about it may take."""
+FLIGHT = 30.0
+"""Seconds for which a request waits for another one's look-up of the same thing."""
+SLACK = FLIGHT
+"""Seconds by which the wall clock may seem to go back: a request that waited looks with the time at which it came."""
+FOREVER = float("inf")
+
+logger = logging.getLogger("patmiddleware")
+
+K = TypeVar("K")
+V = TypeVar("V")
+Clock = Callable[[], float]
+
+
+class Window:
+    """A span of time by both clocks, in seconds: valid while neither says that it is over."""
+
+    __slots__ = ("mono_until", "wall_from", "wall_until")
+
+    def __init__(self, seconds: float, mono: float, wall: float) -> None:
+        self.mono_until, self.wall_from, self.wall_until = mono + seconds, wall - SLACK, wall + seconds
+
+    def holds(self, mono: float, wall: float) -> bool:
+        """Whether it is not over."""
+        return mono < self.mono_until and self.wall_from <= wall < self.wall_until
+
+    def over(self, mono: float, wall: float) -> float:
+        """For how many seconds it has been over; endless where the wall clock went back behind its start."""
+        return FOREVER if wall < self.wall_from else max(mono - self.mono_until, wall - self.wall_until)
+
+
+_ALWAYS = Window(FOREVER, 0.0, float("-inf"))
+_ALWAYS.wall_until = FOREVER
+
+
+class Entry(Window, Generic[V]):
+    """A value with its window and the revision known before it was looked up.
+
+    ``notes`` is for what the reader of the cache makes of the value: it lives and dies with the entry.
+    """
+
+    __slots__ = ("notes", "revision", "touched", "value")
+
+    def __init__(self, value: V, revision: int, seconds: float, mono: float, wall: float) -> None:
+        super().__init__(seconds, mono, wall)
+        self.value, self.revision, self.touched = value, revision, False
+        self.notes: dict[object, Any] = {}  # whatever the reader of the cache keeps there
+
+
+class SecondChanceCache(FIFOCache[K, Entry[V]]):
+    """Drops the entry that came first, but for those touched since: nearly LRU, and a hit changes nothing but a flag.
+
+    So a hit needs no lock; whoever stores holds one.
+    """
+
+    def popitem(self) -> tuple[K, Entry[V]]:
+        """Remove and give the first entry that was not touched since it last came to the front."""
+        for _ in range(len(self)):
+            key, entry = super().popitem()
+            if not entry.touched:
+                return key, entry
+            entry.touched = False
+            self[key] = entry  # to the back
+        return super().popitem()
+
+
+class Freshness:
+    """Knows the revision of a store, no older than a second, and asks for it as seldom as that allows.
+
+    Args:
+        reader: one without ``revision()`` has always the same, but for changes made in this process.
+        settings: ``poll`` and ``stale_while_error``.
+        monotonic: seconds that never go back.
+    """
+
+    def __init__(self, reader: TokenReader, settings: CacheSettings, monotonic: Clock = _monotonic) -> None:
+        self._ask = reader.revision if isinstance(reader, Revisioned) else None
+        self._settings, self._monotonic = settings, monotonic
+        self._asking = threading.Lock()
+        self._answer = 0
+        self._answered = (float("-inf"), float("-inf"))
+        self._due = Window(-1.0, 0.0, 0.0) if self._ask else _ALWAYS
+        self._seen = here.count
+
+    def revision(self, mono: float, wall: float) -> int:
+        """Give the revision that entries must have.
+
+        Args:
+            mono: now, by the monotonic clock.
+            wall: now, in seconds since the epoch.
+
+        Raises:
+            BackendUnavailable: when it is not known, and can't be asked for.
+        """
+        due = self._due
+        if mono < due.mono_until and due.wall_from <= wall < due.wall_until and here.count == self._seen:
+            return self._answer
+        return self._refresh(wall)
+
+    def age(self, wall: float) -> float:
+        """Give the seconds since the last answer, by the clock that says more."""
+        mono_then, wall_then = self._answered
+        return max(self._monotonic() - mono_then, abs(wall - wall_then))
+
+    def _refresh(self, wall: float) -> int:
+        # One thread asks. The others go on with the old answer, but not past the bound, nor after a change made here.
+        must_wait = self.age(wall) >= BOUND or here.count != self._seen
+        if not self._asking.acquire(must_wait, BOUND if must_wait else -1):
+            if must_wait:
+                raise BackendUnavailable("the store's revision is still being asked for")
+            return self._answer
+        try:
+            return self._ask_once(wall)
+        finally:
+            self._asking.release()
+
+    def _ask_once(self, wall: float) -> int:
+        changed = here.count != self._seen
+        if self._due.holds(self._monotonic(), wall) and not changed:
+            return self._answer
+        announced = here.count
+        try:
+            answer = self._answer + 1 if self._ask is None else _within(BOUND, self._ask)
+        except BackendUnavailable:
+            if self.age(wall) < self._settings.stale_while_error + (0.0 if changed else BOUND):
+                return self._answer
+            raise
+        now = self._monotonic()
+        # In this order: whoever sees that it is not due any more must see the answer.
+        self._answer, self._answered, self._seen = answer, (now, wall), announced
+        self._due = Window(self._settings.poll, now, wall) if self._ask else _ALWAYS
+        return answer
+
+
+def _within(seconds: float, ask: Callable[[], int]) -> int:
+    """Ask on a thread of its own, so that a store that hangs holds nobody up for longer than this."""
+    answers: list[int | BaseException] = []
+
+    def answer() -> None:
+        try:
+            answers.append(ask())
+        except BaseException as error:
+            answers.append(error)
+
+    thread = threading.Thread(target=answer, name="patmiddleware-revision", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not answers:
+        raise BackendUnavailable(f"the store did not give its revision within {seconds:g} s")
+    if isinstance(answers[0], BaseException):
+        raise unavailable("the store's revision", answers[0]) from answers[0]
+    return answers[0]
+
+
+def unavailable(what: str, error: BaseException) -> BackendUnavailable:
+    """Make an outage of whatever a backend raised: anything but an answer is "not known", and never "bad token"."""
+    if isinstance(error, BackendUnavailable):
+        return error
+    logger.error("%s failed with an error that a backend must not raise", what, exc_info=error)
+    return BackendUnavailable(f"{what} failed: {type(error).__name__}")
+
+
+class _Flight:
+    """One look-up under way, and those who wait for it."""
+
+    __slots__ = ("failed", "failures", "lock", "waiting")
+
+    def __init__(self) -> None:
+        self.lock, self.waiting, self.failures = threading.Lock(), 0, 0
+        self.failed: BackendUnavailable | None = None
+
+
+class Flights(Generic[K]):
+    """Lets one thread at a time look a thing up; the others wait for it, then look at the cache again."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._flights: dict[K, _Flight] = {}
+
+    @contextmanager
+    def of(self, key: K) -> Iterator[None]:
+        """Be the only one within for this key.
+
+        Raises:
+            BackendUnavailable: when the one within takes too long, or failed while this one waited: a backend that is
+                down is not asked once more for everyone who waits.
+        """
+        with self._lock:
+            flight = self._flights.setdefault(key, _Flight())
+            flight.waiting += 1
+            failures = flight.failures
+        try:
+            self._enter(flight, failures)
+            try:
+                yield
+            except BackendUnavailable as error:
+                flight.failed, flight.failures = error, flight.failures + 1
+                raise
+            finally:
+                flight.lock.release()
+        finally:
+            with self._lock:
+                flight.waiting -= 1
+                if not flight.waiting:
+                    del self._flights[key]
+
+    def _enter(self, flight: _Flight, failures: int) -> None:
+        if not flight.lock.acquire(timeout=FLIGHT):
+            raise BackendUnavailable("another look-up of the same takes too long")
+        if flight.failures > failures:
+            flight.lock.release()
+            raise BackendUnavailable(str(flight.failed)) from flight.failed
+
+
+class TokenCache:
+    """Tokens by the digest of their secrets: the known ones, and the misses.
+
+    Args:
+        reader: the backend.
+        settings: bounds.
+        monotonic: seconds that never go back.
+    """
+
+    def __init__(self, reader: TokenReader, settings: CacheSettings, monotonic: Clock = _monotonic) -> None:
+        self.freshness = Freshness(reader, settings, monotonic)
+        self._reader, self._settings, self._monotonic = reader, settings, monotonic
+        # A store that keeps its tokens in memory can say what it last knew, also of tokens that are not cached here.
+        self._find_last_good: Callable[[Secret], Token | None] | None = getattr(reader, "find_last_good", None)
+        longest = FOREVER if isinstance(reader, Revisioned) else BOUND
+        self._lifetime = min(settings.lifetime, longest)
+        self._miss_lifetime = min(settings.miss_lifetime, longest)
+        self._known: SecondChanceCache[bytes, Token | None] = SecondChanceCache(settings.tokens)
+        self._misses: SecondChanceCache[bytes, Token | None] = SecondChanceCache(settings.misses)
+        self._storing = threading.Lock()
+        self._flights: Flights[bytes] = Flights()
+
+    def known(self, key: bytes) -> Entry[Token | None] | None:
+        """Give the entry of a known token, fresh or not; the caller looks at its window and revision."""
+        try:
+            return self._known[key]
+        except KeyError:
+            return None
+
+    def find(self, key: bytes, secret: Secret, wall: float) -> Entry[Token | None]:
+        """Give the entry for a secret, looked up if it is not known freshly.
+
+        Args:
+            key: the secret's digest.
+            secret: what the backend is asked for.
+            wall: seconds since the epoch.
+
+        Raises:
+            BackendUnavailable: when nothing can be said.
+        """
+        entry = self._fresh(key, wall)
+        if entry is not None:
+            return entry
+        with self._flights.of(key):
+            # Whoever was within before may have found it; whoever revoked since has changed the revision.
+            entry = self._fresh(key, wall)
+            return self._look_up(key, secret, wall) if entry is None else entry
+
+    def _fresh(self, key: bytes, wall: float) -> Entry[Token | None] | None:
+        mono = self._monotonic()
+        revision = self.freshness.revision(mono, wall)
+        for cache in (self._known, self._misses):
+            try:
+                entry = cache[key]
+            except KeyError:
+                continue
+            if entry.revision == revision and entry.holds(mono, wall):
+                return entry
+        return None
+
+    def _look_up(self, key: bytes, secret: Secret, wall: float) -> Entry[Token | None]:
+        revision = self.freshness.revision(self._monotonic(), wall)
+        try:
+            token = self._reader.find(secret)
+            if token is not None and not isinstance(token, Token):
+                raise TypeError(f"find() must give a Token or None, not {type(token).__name__}")
+        except Exception as error:
+            kept = self._last_good(key, secret, revision, wall)
+            if kept is not None:
+                return kept
+            raise unavailable("the token store", error) from error
+        alive = token is not None and token.revoked is None and (token.expires is None or token.expires.timestamp() > wall)
+        seconds = self._lifetime if alive else self._miss_lifetime
+        entry = Entry(token, revision, seconds, self._monotonic(), wall)
+        self._store(key, entry, alive)
+        return entry
+
+    def _last_good(self, key: bytes, secret: Secret, revision: int, wall: float) -> Entry[Token | None] | None:
+        """Give what was known before the outage, if it may still serve and nothing has changed since."""
+        entry, stale = self.known(key), self._settings.stale_while_error
+        if entry is not None and entry.revision == revision and entry.over(self._monotonic(), wall) < stale:
+            return entry
+        if self._find_last_good is None or self.freshness.age(wall) >= stale:
+            return None
+        token = self._find_last_good(secret)
+        return None if token is None else Entry(token, revision, 0.0, self._monotonic(), wall)
+
+    def _store(self, key: bytes, entry: Entry[Token | None], alive: bool) -> None:
+        with self._storing:
+            here_, other = (self._known, self._misses) if alive else (self._misses, self._known)
+            other.pop(key, None)
+            if here_.maxsize >= 1:
+                here_[key] = entry
+
+
+class OwnerCache:
+    """Owners by name, kept for ``directory_lifetime`` seconds; who is unknown or inactive no longer than a miss.
+
+    Args:
+        directory: the backend.
+        settings: bounds.
+        monotonic: seconds that never go back.
+    """
+
+    def __init__(self, directory: Directory, settings: CacheSettings, monotonic: Clock = _monotonic) -> None:
+        self._directory, self._settings, self._monotonic = directory, settings, monotonic
+        self._owners: SecondChanceCache[str, Owner | None] = SecondChanceCache(settings.tokens)
+        self._storing = threading.Lock()
+        self._flights: Flights[str] = Flights()
+
+    def find(self, name: str, wall: float) -> Entry[Owner | None]:
+        """Give the entry of an owner, looked up if it is not known freshly.
+
+        Raises:
+            BackendUnavailable: when nothing can be said.
+        """
+        entry = self._fresh(name, wall)
+        if entry is not None:
+            return entry
+        with self._flights.of(name):
+            entry = self._fresh(name, wall)
+            return self._look_up(name, wall) if entry is None else entry
+
+    def _fresh(self, name: str, wall: float) -> Entry[Owner | None] | None:
+        try:
+            entry = self._owners[name]
+        except KeyError:
+            return None
+        entry.touched = True
+        return entry if entry.holds(self._monotonic(), wall) else None
+
+    def _look_up(self, name: str, wall: float) -> Entry[Owner | None]:
+        try:
+            owner = self._directory.find(name)
+            if owner is not None and not isinstance(owner, Owner):
+                raise TypeError(f"find() must give an Owner or None, not {type(owner).__name__}")
+        except Exception as error:
+            kept = self._owners.get(name)
+            if kept is not None and kept.over(self._monotonic(), wall) < self._settings.stale_while_error:
+                return kept
+            raise unavailable("the directory", error) from error
+        if owner is not None and owner.name != name:
+            # Names that differ in case or in form would share groups and locks: one name, byte for byte.
+            owner = None
+        settings = self._settings
+        active = owner is not None and owner.active
+        seconds = settings.directory_lifetime if active else min(settings.miss_lifetime, settings.directory_lifetime)
+        entry = Entry(owner, 0, seconds, self._monotonic(), wall)
+        with self._storing:
+            if self._owners.maxsize >= 1:
+                self._owners[name] = entry
+        return entry

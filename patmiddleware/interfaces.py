@@ -1,0 +1,182 @@
+"""What a stranger may implement: where tokens are kept, who people are, what is allowed.
+
+Three outcomes, no fourth: a value, None (there is none), or :class:`~patmiddleware.errors.BackendUnavailable` raised
+(it can't be said now). Never return None for an outage: the client would hear "bad token" of a good one. Never raise
+anything else: it is answered as an outage, and logged as a fault.
+
+Every method may be called from several threads at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from .model import Allowed, Denied, Digest, Grant, Owner, Request, Secret, Token, Use
+
+
+@runtime_checkable
+class TokenReader(Protocol):
+    """All that a custom backend needs.
+
+    A reader may show ``prefix`` (of our own token format, ``"pat"``), ``peppers`` (none) and ``foreign`` (True: strings
+    of other formats are looked up as well) as attributes; without them these defaults hold.
+    """
+
+    def find(self, secret: Secret) -> Token | None:
+        """Look a token up by its secret.
+
+        Called on a cache miss only, at most once at a time for one secret. Expired and revoked records are returned as
+        they are: the caller judges them.
+
+        Returns:
+            The record, or None where no token has this secret.
+
+        Raises:
+            BackendUnavailable: when it can't be said.
+        """
+
+
+@runtime_checkable
+class Revisioned(Protocol):
+    """A reader that can say cheaply whether anything changed. Without it tokens are cached for at most one second."""
+
+    def revision(self) -> int:
+        """Count the changes of tokens; a use does not count.
+
+        Raised in the same transaction as the change: whoever sees the old number sees the old tokens.
+
+        Raises:
+            BackendUnavailable: when it can't be said.
+        """
+
+
+@runtime_checkable
+class TokenStore(TokenReader, Revisioned, Protocol):
+    """What management needs, on top of reading."""
+
+    def add(self, token: Token, secret_or_digest: Secret | Digest | str) -> None:
+        """Keep a new token under the digest of its secret; the store digests, with its newest pepper.
+
+        Raises:
+            ConflictError: when the id or the digest is taken.
+            BackendUnavailable: when it can't be written.
+        """
+
+    def get(self, id: str) -> Token | None:
+        """Give the record with this id, with its last use, or None."""
+
+    def list(
+        self,
+        *,
+        owner: str | None = None,
+        family: str | None = None,
+        parent: str | None = None,
+        revoked: bool | None = None,
+        created_before: datetime | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Sequence[Token]:
+        """Give the records that match every filter that is given, ordered by id.
+
+        Args:
+            revoked: True: only revoked ones; False: only those that are not.
+            created_before: strictly before.
+            after: only ids greater than this one: the last of the page before.
+            limit: at most so many.
+        """
+
+    def replace(self, token: Token, expected: Token) -> None:
+        """Write ``token`` over the record with its id, if that is still ``expected``; last use is neither compared nor written.
+
+        Raises:
+            ConflictError: when the record has changed or is gone.
+        """
+
+    def remove(self, id: str) -> None:
+        """Forget a record; one that is not there is no error."""
+
+    def record_use(self, uses: Mapping[str, Use]) -> None:
+        """Keep the last use of each token id. An older use than the kept one, or an unknown id, is passed over.
+
+        Does not raise the revision.
+        """
+
+    def records(self) -> Iterator[tuple[Token, Digest]]:
+        """Give every record with its digest, ordered by id: for moving tokens to another store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """A change: keep a new token."""
+
+    token: Token
+    secret_or_digest: Secret | Digest | str
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """A change: write a record, if it is still the expected one."""
+
+    token: Token
+    expected: Token
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """A change: forget a record."""
+
+    id: str
+
+
+Change: TypeAlias = Add | Replace | Remove
+
+
+@runtime_checkable
+class Transactional(Protocol):
+    """A store that can make several changes as one. With it a rotation is one transaction; the shipped stores have it."""
+
+    def commit(self, changes: Iterable[Change]) -> None:
+        """Make all the changes or, on any error, none. The revision is raised once.
+
+        Raises:
+            ConflictError: as ``add`` and ``replace`` do.
+            BackendUnavailable: when it can't be written.
+        """
+
+
+@runtime_checkable
+class Directory(Protocol):
+    """Knows people: whether they are active, and their groups."""
+
+    def find(self, name: str) -> Owner | None:
+        """Look an owner up by name.
+
+        Returns:
+            The owner, with ``name`` spelled exactly as asked, or None where there is no such person.
+
+        Raises:
+            BackendUnavailable: when it can't be said.
+        """
+
+
+@runtime_checkable
+class PasswordDirectory(Directory, Protocol):
+    """A directory that can check a password as well."""
+
+    def authenticate(self, name: str, password: str) -> Owner | None:
+        """Give the owner if the password is theirs, else None. An empty password is never right.
+
+        Raises:
+            BackendUnavailable: when it can't be said.
+        """
+
+
+@runtime_checkable
+class AccessPolicy(Protocol):
+    """Decides what a grant may do: our own policy, or any object of yours."""
+
+    def decide(self, grant: Grant | None, request: Request) -> Allowed | Denied:
+        """Judge a request. ``grant`` is None where no credential came. Must not do I/O and must not raise."""

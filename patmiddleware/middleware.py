@@ -1,0 +1,230 @@
+"""The gate: a WSGI application that lets a request through to the wrapped one, or refuses it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from .addresses import Addresses
+from .annotate import CREDENTIAL, REQUEST_ID, SERVER_SET, Environ, Scrub, annotate, annotate_none, take_away
+from .audit import AuditLog
+from .backends import open_directory, open_store
+from .credentials import Carried, Carriers, credential, take
+from .errors import ConfigurationError
+from .expiry import announcing
+from .interfaces import AccessPolicy, Directory, TokenReader
+from .lastuse import LastUse
+from .model import Allowed, CacheSettings, Denied, Grant, Network, Reason, Secret
+from .passwords import PasswordGate, PasswordSettings
+from .policy import Policy
+from .reject import ROWS, ErrorBody, Refusals
+from .requestid import believed, ids
+from .resolver import Expand, Identity, Resolver, UsernameRule
+from .rulebook import Place, Rulebook
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication
+
+NOTE_SECONDS = 60.0  # a token's last use is noted once a minute at the most
+
+Verdict: TypeAlias = tuple[Identity | None, Allowed | Denied, Denied | None]
+"""Who it is; whether the request may pass; and what was wrong with a credential that was let through all the same."""
+
+
+class PATMiddleware:
+    """Guard a WSGI application with personal access tokens.
+
+    Args:
+        app: the application behind the gate.
+        store: a token reader, or an address such as ``sqlite:///tokens.db``.
+        policy: what tokens may do: a :class:`~patmiddleware.policy.Policy`, the path of its TOML file, an object of your
+            own with ``decide``, or None: any valid token is enough, but one with limits, which nothing could keep.
+        directory: where owners must exist and be active, or its address; None: nobody is asked.
+        accept: where a token may stand: ``bearer``, ``basic`` (in place of the password), ``token``,
+            ``header:X-API-Key``.
+        basic_username: what the user name of Basic must be: the owner's ``match`` (exactly), ``casefold``, ``mail``
+            (name or mail address), ``ignore``, or a callable ``(username, owner) -> bool``.
+        realm: of the challenges.
+        missing: ``reject``, or ``annotate``: let pass what is wrong with the credential alone, and paths that no rule
+            mentions, for an application that decides itself. Denies, networks, failed requires and outages still refuse.
+        errors: the body of a refusal: ``problem`` (RFC 9457), ``jira``, or a callable
+            ``(denied, status, request_id) -> (content_type, body)``.
+        cache: bounds of what is kept in memory.
+        limiter: not built yet; must be None.
+        audit: where decisions are written: an :class:`~patmiddleware.audit.AuditLog`, or its address.
+        passwords: whose passwords are still taken, for the time of a migration.
+        trusted_proxies: networks, and ``"unix"``, whose ``X-Forwarded-For`` and ``X-Request-ID`` are believed. Not
+            together with werkzeug's ``ProxyFix``.
+        remote_user: ``scrub``, or ``keep``: what the server itself says of the user stays where no credential came.
+        keep_credential: leave the credential's header in place, and its secret under ``patmiddleware.credential``.
+        raw_target: ``check``, or ``ignore`` where a front end rewrites paths.
+        clock: seconds since the epoch.
+        scrub: more, or fewer, names that are removed from every request.
+        expiry_header: name of a response header that says when the token expires (RFC 3339); None: none.
+
+    Raises:
+        ConfigurationError: for whatever is wrong with these; nothing is opened or started then.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        store: TokenReader | str,
+        *,
+        policy: AccessPolicy | str | Path | None = None,
+        directory: Directory | str | None = None,
+        accept: Iterable[str] = ("bearer", "basic"),
+        basic_username: str | UsernameRule = "match",
+        realm: str = "api",
+        missing: Literal["reject", "annotate"] = "reject",
+        errors: str | ErrorBody = "problem",
+        cache: CacheSettings | None = None,
+        limiter: None = None,
+        audit: AuditLog | str | None = None,
+        passwords: PasswordSettings | None = None,
+        trusted_proxies: Iterable[str | Network] = (),
+        remote_user: Literal["scrub", "keep"] = "scrub",
+        keep_credential: bool = False,
+        raw_target: Literal["check", "ignore"] = "check",
+        clock: Callable[[], float] = time.time,
+        scrub: Scrub | None = None,
+        expiry_header: str | None = None,
+    ) -> None:
+        _check(app, limiter, missing=missing, remote_user=remote_user, raw_target=raw_target)
+        self.app = app
+        self.policy = Policy.from_file(policy) if isinstance(policy, str | Path) else policy
+        self.directory = open_directory(directory) if isinstance(directory, str) else directory
+        self.store = open_store(store) if isinstance(store, str) else store
+        expand: Expand = self.policy.expand if isinstance(self.policy, Policy) else frozenset
+        self._carriers = Carriers.of(accept)
+        self._addresses = Addresses(trusted_proxies)
+        self._trusts = bool(tuple(trusted_proxies))
+        self._scrub = _scrub(scrub, remote_user, self._carriers)
+        self._keeps_user = remote_user == "keep"
+        self._annotates = missing == "annotate"
+        self._keep_credential = keep_credential
+        self._taken = ("HTTP_AUTHORIZATION", *self._carriers.keys)
+        self._rules = Rulebook(self.policy, self._addresses, raw_target == "check", self._annotates)
+        self._resolver = Resolver(
+            self.store, self.directory, settings=cache, basic_username=basic_username, expand=expand
+        )
+        self._passwords = None if passwords is None else PasswordGate(passwords, self.directory, expand)
+        self._refuse = Refusals(self._carriers.schemes, realm, errors)
+        self._last_use = LastUse(self.store, interval=NOTE_SECONDS)
+        self._audit = AuditLog(audit) if isinstance(audit, str) else audit
+        self._expiry_header = expiry_header
+        self._clock = clock
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request: ``self.app`` untouched, or a refusal."""
+        self._scrub(environ)
+        began = self._clock()
+        request_id = (self._trusts and self._believed_id(environ)) or ids.new()
+        identity, decision, invalid = self._decide(environ, began)
+        grant = None if identity is None else identity.grant
+        if identity is not None and began >= identity.noted + NOTE_SECONDS:
+            self._note(identity, environ, began)
+        if self._audit is not None:
+            self._record(self._audit, environ, began, grant, decision, invalid, request_id)
+        if isinstance(decision, Denied):
+            return self._refuse(decision, environ, start_response, request_id)
+        environ[REQUEST_ID] = request_id
+        if identity is None:
+            self._annotate_none(environ, invalid)
+            return self.app(environ, start_response)
+        if self._keep_credential:
+            self._show_credential(environ)
+        else:
+            take_away(environ, self._taken)
+        annotate(environ, identity.grant, identity.user)
+        if self._expiry_header is not None:
+            start_response = announcing(start_response, self._expiry_header, identity.grant.expires)
+        return self.app(environ, start_response)
+
+    def _decide(self, environ: Environ, wall: float) -> Verdict:
+        place = self._rules.place(environ)
+        if isinstance(place, Denied):
+            return None, place, None
+        carried = None if self._rules.ignores(place, environ) else take(environ, self._carriers)
+        if carried is None:
+            return None, self._rules.decide(place, None, environ), None
+        found = carried if isinstance(carried, Denied) else self._resolver.resolve(carried, wall)
+        if isinstance(found, Denied) and isinstance(carried, tuple) and self._passwords is not None:
+            found = self._by_password(found, carried, place, wall)
+        if isinstance(found, Denied):
+            return None, *self._without(found, place, environ)
+        return found, self._rules.decide(place, found.grant, environ), None
+
+    def _without(self, denied: Denied, place: Place, environ: Environ) -> tuple[Allowed | Denied, Denied | None]:
+        """Go on without a grant where that is asked for, though the credential is bad; an outage is never let through."""
+        if not self._annotates or denied.reason is Reason.UNAVAILABLE:
+            return denied, None
+        decision = self._rules.decide(place, None, environ)
+        return (denied, None) if isinstance(decision, Denied) else (decision, denied)
+
+    def _by_password(self, denied: Denied, carried: Carried, place: Place, wall: float) -> Identity | Denied:
+        presented = credential(carried)
+        if self._passwords is None or isinstance(presented, Denied) or denied.reason is not Reason.UNKNOWN:
+            return denied
+        admitted = self._passwords.admit(presented, place.path, wall)
+        return Identity(admitted, 0.0, 0.0, wall) if isinstance(admitted, Grant) else admitted or denied
+
+    def _annotate_none(self, environ: Environ, invalid: Denied | None) -> None:
+        if invalid is not None and self._keeps_user:
+            for key in SERVER_SET:
+                environ.pop(key, None)
+        annotate_none(environ, invalid)
+
+    def _show_credential(self, environ: Environ) -> None:
+        carried = take(environ, self._carriers)
+        if isinstance(carried, tuple):
+            environ[CREDENTIAL] = Secret(carried[2])
+
+    def _note(self, identity: Identity, environ: Environ, wall: float) -> None:
+        identity.noted = wall
+        if identity.grant.token_id is not None:
+            address = self._addresses.text(environ)
+            self._last_use.note(identity.grant.token_id, wall, address, environ.get("HTTP_USER_AGENT"))
+
+    def _believed_id(self, environ: Environ) -> str | None:
+        return believed(environ) if self._addresses.is_trusted(environ) else None
+
+    def _record(
+        self,
+        audit: AuditLog,
+        environ: Environ,
+        began: float,
+        grant: Grant | None,
+        decision: Allowed | Denied,
+        invalid: Denied | None,
+        request_id: str,
+    ) -> None:
+        status = ROWS[decision.reason].status if isinstance(decision, Denied) else None
+        if invalid is not None and isinstance(decision, Allowed):
+            decision = Allowed(decision.rule, decision.captures, observed=invalid)
+        address, seconds = self._addresses.text(environ), self._clock() - began
+        method, path = environ.get("REQUEST_METHOD", ""), environ.get("PATH_INFO", "")
+        audit.decision(began, grant, decision, status, address, method, path, request_id, seconds)
+
+
+def _check(app: object, limiter: object, **options: str) -> None:
+    if not callable(app):
+        raise ConfigurationError(f"the wrapped application must be callable, not {app!r}", setting="app")
+    if limiter is not None:
+        raise ConfigurationError("rate limits are not built yet", setting="limiter", hint="leave it out")
+    for name, value in options.items():
+        if value not in _CHOICES[name]:
+            known = " and ".join(map(repr, _CHOICES[name]))
+            raise ConfigurationError(f"{value!r} is none of {known}", setting=name)
+
+
+_CHOICES = {"missing": ("reject", "annotate"), "remote_user": ("scrub", "keep"), "raw_target": ("check", "ignore")}
+
+
+def _scrub(scrub: Scrub | None, remote_user: str, carriers: Carriers) -> Scrub:
+    """What is removed from requests, but for the headers that carry keys, and what the server may say of the user."""
+    kept = (*carriers.keys, *(SERVER_SET if remote_user == "keep" else ()))
+    return (scrub or Scrub()).keeping(kept)

@@ -1,0 +1,345 @@
+"""The frozen values that the whole package speaks in.
+
+Times are aware UTC :class:`~datetime.datetime` here; the request side counts in seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from hashlib import sha256
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from types import MappingProxyType
+from typing import NoReturn, TypeAlias
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NOTHING: Mapping[str, str] = MappingProxyType({})
+NO_LIMITS: Mapping[str, frozenset[str]] = MappingProxyType({})
+
+
+class Secret:
+    """A token string in hand. Its repr and str hide it; it is never stored, logged or left in the environ.
+
+    Args:
+        text: the token as the client sent it.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the secret's UTF-8 bytes (32 bytes).
+
+        A lone surrogate, which can't come over the wire, is digested as it stands rather than raise.
+        """
+        return sha256(self._text.encode("utf-8", "surrogatepass")).digest()
+
+    def reveal(self) -> str:
+        """Give the secret itself; the only way to get at it."""
+        return self._text
+
+    def __eq__(self, other: object) -> bool:
+        # By digest, so that the time taken says nothing about a common prefix.
+        return isinstance(other, Secret) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret can't be pickled: it would be stored in clear")
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a client presented; nothing about it is verified yet.
+
+    Args:
+        scheme: ``Bearer``, ``Basic``, ``Token``, ``ApiKey`` or ``Session``.
+        username: the user name of Basic, else None.
+        secret: the token.
+    """
+
+    scheme: str
+    username: str | None
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A stored form of a secret.
+
+    Args:
+        kind: ``sha256``, ``blake2b`` (keyed with a pepper), or ``pkcs5s2`` (Jira's own).
+        key_id: which pepper, for ``blake2b``; else empty.
+        value: the bytes; for ``pkcs5s2`` the ASCII text of the hash.
+    """
+
+    kind: str
+    key_id: str
+    value: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """When a token was revoked, by whom, and why."""
+
+    at: datetime
+    by: str | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """When a token was last used, from which address, and by which user agent."""
+
+    at: datetime
+    address: str | None = None
+    agent: str | None = None
+
+
+def _aware(name: str, moment: datetime | None) -> None:
+    if moment is not None and moment.utcoffset() is None:
+        raise ValueError(f"{name} must be an aware datetime (with a time zone), got {moment!r}")
+
+
+def _names(name: str, values: Iterable[str]) -> frozenset[str]:
+    if isinstance(values, str):
+        raise TypeError(f"{name} takes a collection of names, got the one string {values!r}")
+    return frozenset(values)
+
+
+def _networks(values: Iterable[Network | str]) -> tuple[Network, ...]:
+    if isinstance(values, str):
+        raise TypeError(f"networks takes a collection, got the one string {values!r}")
+    return tuple(ip_network(value) if isinstance(value, str) else value for value in values)
+
+
+def _limits(values: Mapping[str, Iterable[str]]) -> Mapping[str, frozenset[str]]:
+    return MappingProxyType({name: _names(f"limits[{name!r}]", allowed) for name, allowed in values.items()})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """The stored record of a token. The secret is not in it.
+
+    Args:
+        id: public identifier, safe to log.
+        owner: name of the person or service that it acts for.
+        name: what its owner calls it.
+        scopes: names of scopes, not expanded.
+        created: when it was made.
+        expires: from when on it is refused; None: never.
+        networks: where it may come from; empty: anywhere. CIDR strings are taken too.
+        limits: capture name to the values that it is limited to; empty: no limit.
+        created_by: who made it, if not the owner; None: an operator.
+        parent: id of the token that it was made with, and dies with.
+        family: id of the first token of a chain of rotations; left out: its own id.
+        replaces: id of the token that it succeeded in a rotation.
+        revoked: set once it is revoked.
+        last_used: kept beside the record; not part of what ``replace`` compares or writes.
+        attributes: free text pairs.
+
+    Raises:
+        ValueError: for a naive datetime or a malformed network.
+        TypeError: where a string stands for a collection.
+    """
+
+    id: str
+    owner: str
+    name: str = ""
+    scopes: frozenset[str] = frozenset()
+    created: datetime = EPOCH
+    expires: datetime | None = None
+    networks: tuple[Network, ...] = ()
+    limits: Mapping[str, frozenset[str]] = field(default_factory=lambda: NO_LIMITS, hash=False)
+    created_by: str | None = None
+    parent: str | None = None
+    family: str = ""
+    replaces: str | None = None
+    revoked: Revocation | None = None
+    last_used: Use | None = None
+    attributes: Mapping[str, str] = field(default_factory=lambda: NOTHING, hash=False)
+
+    def __post_init__(self) -> None:
+        settle = object.__setattr__
+        settle(self, "scopes", _names("scopes", self.scopes))
+        settle(self, "networks", _networks(self.networks))
+        settle(self, "limits", _limits(self.limits))
+        settle(self, "attributes", MappingProxyType(dict(self.attributes)))
+        settle(self, "family", self.family or self.id)
+        _aware("created", self.created)
+        _aware("expires", self.expires)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The person or service that a token acts for, as a directory knows it."""
+
+    name: str
+    active: bool = True
+    groups: frozenset[str] = frozenset()
+    display_name: str | None = None
+    mail: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=lambda: NOTHING, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "groups", _names("groups", self.groups))
+        object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What a verified credential entitles to.
+
+    Args:
+        token_id: None where a password got in (for the time of a migration only).
+        token_name: what the owner calls the token.
+        owner: the owner's name.
+        groups: the owner's groups, from the directory.
+        scopes: effective scopes, with all that they include.
+        limits: capture name to the values that it is limited to.
+        networks: where it may come from; empty: anywhere.
+        expires: from when on it is refused; None: never.
+        scheme: ``Bearer``, ``Basic``, ``Token``, ``ApiKey`` or ``Session``.
+        username: the user name of Basic, as sent.
+    """
+
+    token_id: str | None
+    owner: str
+    token_name: str = ""
+    groups: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    limits: Mapping[str, frozenset[str]] = field(default_factory=lambda: NO_LIMITS, hash=False)
+    networks: tuple[Network, ...] = ()
+    expires: datetime | None = None
+    scheme: str = "Bearer"
+    username: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "groups", _names("groups", self.groups))
+        object.__setattr__(self, "scopes", _names("scopes", self.scopes))
+        object.__setattr__(self, "networks", _networks(self.networks))
+        object.__setattr__(self, "limits", _limits(self.limits))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """All that a policy may look at: neither the query, nor the user agent, nor a forwarded header.
+
+    Args:
+        method: as sent; an upper-case token.
+        path: the one path that is judged, decoded.
+        address: the client's; None where it isn't known.
+        host: the ``Host`` header as sent, or an empty string; no shipped rule looks at it.
+    """
+
+    method: str
+    path: str
+    address: Address | None = None
+    host: str = ""
+
+
+class Reason(StrEnum):
+    """Why a request was refused: the fine word, for the audit. What a client hears is in :mod:`patmiddleware.reject`."""
+
+    MISSING = "missing"
+    MALFORMED = "malformed"
+    UNSUPPORTED = "unsupported"
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    OWNER_INACTIVE = "owner_inactive"
+    OWNER_MISMATCH = "owner_mismatch"
+    AMBIGUOUS_PATH = "ambiguous_path"
+    METHOD = "method"
+    INSUFFICIENT_SCOPE = "insufficient_scope"
+    NO_RULE = "no_rule"
+    LIMIT = "limit"
+    DENIED = "denied"
+    NETWORK = "network"
+    GROUP = "group"
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """A refusal, as a value.
+
+    Args:
+        reason: why.
+        rule: id of the rule that decided, if one did.
+        needed: scopes that would have been enough, when something would.
+        held: effective scopes of the caller.
+        detail: one sentence for the caller, where the reason alone does not say what to do.
+    """
+
+    reason: Reason
+    rule: str | None = None
+    needed: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
+    detail: str = ""
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("Denied has no truth value: use isinstance")
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """The request may pass.
+
+    Args:
+        rule: id of the rule that let it pass; None where no policy is set.
+        captures: what the rule's path captured.
+        observed: the refusal that an observing policy let through.
+    """
+
+    rule: str | None = None
+    captures: Mapping[str, str] = field(default_factory=lambda: NOTHING, hash=False)
+    observed: Denied | None = None
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("Allowed has no truth value: use isinstance")
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """A new token: its secret, shown this once, and its record."""
+
+    secret: str = field(repr=False)
+    token: Token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSettings:
+    """Bounds of the caches on the request's path; all times in seconds.
+
+    Args:
+        tokens: how many known tokens are kept.
+        misses: how many unknown or dead secrets are kept, apart from the known ones.
+        lifetime: how long a token is kept without being looked up again.
+        miss_lifetime: how long an unknown secret is answered without a look-up.
+        directory_lifetime: how long what the directory said of an owner is kept.
+        poll: how often a store's revision is asked for, at the most; up to 1.
+        stale_while_error: how long the last good state serves while a store or a directory can't be asked. It adds to
+            the bound within which a revocation arrives.
+    """
+
+    tokens: int = 10_000
+    misses: int = 10_000
+    lifetime: float = 300.0
+    miss_lifetime: float = 10.0
+    directory_lifetime: float = 60.0
+    poll: float = 0.5
+    stale_while_error: float = 0.0

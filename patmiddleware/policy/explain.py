@@ -1,0 +1,92 @@
+"""Why a request is decided as it is, rule by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from ..model import Address, Allowed, Denied, Grant, Reason
+from .rules import Effect, Hit, Matched, Rule, selects, unmet
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as far as rules look at it."""
+
+    grant: Grant | None
+    held: frozenset[str]
+    address: Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What became of one rule whose path matches.
+
+    Args:
+        rule: its id.
+        effect: ``allow``, ``require`` or ``deny``.
+        outcome: ``refuses``, ``holds``, ``fails`` or ``passed over``.
+        why: one clause.
+    """
+
+    rule: str
+    effect: Effect
+    outcome: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision, and every rule that was looked at."""
+
+    decision: Allowed | Denied
+    steps: tuple[Step, ...]
+
+
+def explain(decision: Allowed | Denied, mentioned: Collection[Rule], matched: Matched, caller: Caller) -> Explanation:
+    """Say for each rule that mentions the path what became of it.
+
+    Args:
+        decision: what was decided.
+        mentioned: every rule whose path matches, whatever its method.
+        matched: the hits that were judged.
+        caller: who asks.
+    """
+    hits = {hit.rule.id: hit for hit in (*matched.denies, *matched.requires, *matched.allows, *matched.public)}
+    return Explanation(decision, tuple(_step(rule, hits.get(rule.id), caller) for rule in mentioned))
+
+
+def _step(rule: Rule, hit: Hit | None, caller: Caller) -> Step:
+    if hit is None:
+        methods = ", ".join(sorted(rule.methods or ()))
+        why = "a more specific operation decides" if rule.table else f"it is about {methods}"
+        return Step(rule.id, rule.effect, "passed over", why)
+    if not selects(rule, caller.grant, caller.held, caller.address):
+        return Step(rule.id, rule.effect, "passed over", "its 'when' is not about this caller")
+    if rule.effect == "deny":
+        return Step(rule.id, rule.effect, "refuses", "a matching deny refuses, whatever else holds")
+    reason = unmet(hit, caller.grant, caller.held, caller.address, waived=rule.public)
+    outcome = "holds" if reason is None else "fails"
+    return Step(rule.id, rule.effect, outcome, _why(reason, hit, caller))
+
+
+def _why(reason: Reason | None, hit: Hit, caller: Caller) -> str:
+    rule = hit.rule
+    match reason:
+        case None:
+            return "the path is public" if rule.public else f"needs {_listed(rule.scopes) or 'any valid token'}"
+        case Reason.INSUFFICIENT_SCOPE:
+            return f"needs {_listed(rule.scopes)}, the token has {_listed(caller.held) or 'no scope'}"
+        case Reason.GROUP:
+            return f"needs one of the groups {_listed(rule.groups)}"
+        case Reason.NETWORK:
+            return f"needs an address in {_listed(map(str, rule.networks))}, this one is {caller.address or 'not known'}"
+        case Reason.LIMIT:
+            captured = ", ".join(f"{name}={value}" for name, value in hit.captures.items()) or "nothing"
+            return f"the token is limited, and the path captures {captured}"
+        case _:
+            return "needs a token"
+
+
+def _listed(names: Collection[str] | map[str]) -> str:
+    return ", ".join(sorted(names))

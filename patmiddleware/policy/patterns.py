@@ -1,0 +1,325 @@
+"""Path patterns: what a rule may say about a path, and how one segment is matched.
+
+``{name}`` is one segment or a part of one, ``{name:int}`` ASCII digits, ``{name:key}`` a project key, ``{name:a|b}``
+one of several words, ``*`` a run of characters within a segment (also an empty one), a final ``/**`` the path and all
+below it. There are no regular expressions for users, and matching is linear in the path by construction.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+from ..model import NOTHING
+
+Kind: TypeAlias = Literal["text", "run", "any", "int", "key", "choice"]
+
+_DIGITS = frozenset("0123456789")
+_CAPITALS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_KEY = _CAPITALS | _DIGITS | {"_"}
+_ITEM = re.compile(r"\{([^{}]*)\}|(\*+)|([^{}*]+)")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NEVER = re.compile(r"[;\\#?\x00-\x1f\x7f-\x9f]|%[0-9A-Fa-f]{2}")
+
+
+class PatternError(ValueError):
+    """A pattern that can't be read, or that could never match."""
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """A piece of a segment.
+
+    Args:
+        kind: ``text`` (literal), ``run`` (``*``), ``any`` (``{name}``), ``int``, ``key`` or ``choice``.
+        text: the literal.
+        name: of the capture.
+        options: the words of a choice.
+    """
+
+    kind: Kind
+    text: str = ""
+    name: str = ""
+    options: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        match self.kind:
+            case "text":
+                return self.text
+            case "run":
+                return "*"
+            case "any":
+                return f"{{{self.name}}}"
+            case "choice":
+                return f"{{{self.name}:{'|'.join(self.options)}}}"
+            case kind:
+                return f"{{{self.name}:{kind}}}"
+
+    @property
+    def first(self) -> frozenset[str] | None:
+        """The characters that this element may begin with; None: any."""
+        match self.kind:
+            case "text":
+                return frozenset(self.text[:1])
+            case "choice":
+                return frozenset(option[:1] for option in self.options)
+            case "int":
+                return _DIGITS
+            case "key":
+                return _CAPITALS
+            case _:
+                return None
+
+    @property
+    def swallows(self) -> frozenset[str] | None:
+        """The characters that this element may run over without a bound; None: any; empty: it is bounded."""
+        match self.kind:
+            case "int":
+                return _DIGITS
+            case "key":
+                return _KEY
+            case "run" | "any":
+                return None
+            case _:
+                return frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment of a pattern, ready to match."""
+
+    elements: tuple[Element, ...]
+    regex: re.Pattern[str] | None
+
+    @classmethod
+    def of(cls, elements: Sequence[Element]) -> Segment:
+        """Compile a segment: to a regular expression where that can't backtrack, else for the stepwise matcher."""
+        kept = tuple(elements)
+        return cls(kept, _regex(kept) if _is_linear(kept) else None)
+
+    @property
+    def literal(self) -> str | None:
+        """The text, if the segment is nothing but text."""
+        return str(self) if all(element.kind == "text" for element in self.elements) else None
+
+    @property
+    def prefix(self) -> str:
+        """The text that every match begins with; may be empty."""
+        return self.elements[0].text if self.elements[0].kind == "text" else ""
+
+    @property
+    def rank(self) -> int:
+        """How specific it is: 0 literal, 1 partly, 2 a parameter of a kind, 3 any segment."""
+        if self.literal is not None:
+            return 0
+        if len(self.elements) > 1:
+            return 1
+        return 3 if self.elements[0].kind in ("any", "run") else 2
+
+    def match(self, text: str) -> Mapping[str, str] | None:
+        """Give the captures, or None where the segment does not match. Of several splits, the first parts are longest."""
+        if self.regex is None:
+            return _step(self.elements, text)
+        found = self.regex.fullmatch(text)
+        return None if found is None else found.groupdict()
+
+    def __str__(self) -> str:
+        return "".join(map(str, self.elements))
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A whole path pattern.
+
+    Args:
+        segments: what stands between the slashes.
+        below: whether everything below the path matches as well (``/**``).
+    """
+
+    segments: tuple[Segment, ...]
+    below: bool
+
+    @property
+    def rank(self) -> tuple[int, ...]:
+        """Sorts the more specific pattern first: segment by segment, a literal before a parameter before ``/**``."""
+        return (*(segment.rank for segment in self.segments), 4 if self.below else -1)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the captures."""
+        return frozenset(element.name for segment in self.segments for element in segment.elements if element.name)
+
+    def match(self, segments: Sequence[str]) -> Mapping[str, str] | None:
+        """Give the captures, or None where the path does not match."""
+        if len(segments) < len(self.segments) or (len(segments) > len(self.segments) and not self.below):
+            return None
+        captures: dict[str, str] = {}
+        for segment, text in zip(self.segments, segments, strict=False):
+            found = segment.match(text)
+            if found is None:
+                return None
+            captures.update(found)
+        return MappingProxyType(captures) if captures else NOTHING
+
+    def __str__(self) -> str:
+        return "".join(f"/{segment}" for segment in self.segments) + ("/**" if self.below else "") or "/"
+
+
+def split(path: str) -> list[str]:
+    """Give the segments of a path that is known to be sound; one trailing slash makes no difference."""
+    parts = path[1:].split("/")
+    if not parts[-1]:
+        parts.pop()
+    return parts
+
+
+def parse(text: str) -> Pattern:
+    """Read a pattern.
+
+    Raises:
+        PatternError: where it can't be read, or could never match a path that is let through.
+    """
+    if not isinstance(text, str) or not text.startswith("/"):
+        raise PatternError(f"{text!r} must begin with a slash")
+    if found := _NEVER.search(text):
+        raise PatternError(f"{text!r} can never match: a path with {found.group()!r} is refused")
+    parts = split(text)
+    below = bool(parts) and parts[-1] == "**"
+    segments = tuple(Segment.of(_elements(part, text)) for part in (parts[:-1] if below else parts))
+    names = [element.name for segment in segments for element in segment.elements if element.name]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise PatternError(f"{text!r} captures {', '.join(sorted(twice))} twice")
+    return Pattern(segments, below)
+
+
+def _elements(part: str, whole: str) -> list[Element]:
+    if part in ("", ".", ".."):
+        raise PatternError(f"{whole!r} can never match: a path with an empty or a dot segment is refused")
+    elements, end = [], 0
+    for item in _ITEM.finditer(part):
+        if item.start() != end:
+            break
+        end = item.end()
+        braced, stars, literal = item.groups()
+        elements.append(Element("text", literal) if literal else _star(stars, whole) if stars else _capture(braced, whole))
+    if end != len(part):
+        raise PatternError(f"{whole!r} has a brace without its partner")
+    return elements
+
+
+def _star(stars: str, whole: str) -> Element:
+    if len(stars) > 1:
+        raise PatternError(f"{whole!r}: ** may only be the whole last segment")
+    return Element("run")
+
+
+def _capture(text: str, whole: str) -> Element:
+    name, colon, kind = text.partition(":")
+    if not _NAME.fullmatch(name):
+        raise PatternError(f"{whole!r}: {{{text}}} needs a name of letters, digits and underscores")
+    if not colon:
+        return Element("any", name=name)
+    if kind == "int":
+        return Element("int", name=name)
+    if kind == "key":
+        return Element("key", name=name)
+    options = tuple(kind.split("|"))
+    if len(options) < 2 or not all(options):
+        near = get_close_matches(kind, ("int", "key"), 1, 0.3)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise PatternError(f"{whole!r}: {{{text}}} is of no kind that exists (int, key, or words: a|b){hint}")
+    return Element("choice", name=name, options=options)
+
+
+def _is_linear(elements: Sequence[Element]) -> bool:
+    unbounded = [element for element in elements if element.swallows is None or element.swallows]
+    return len(unbounded) <= 1 or all(map(_stops, elements, (*elements[1:], None)))
+
+
+def _stops(element: Element, follower: Element | None) -> bool:
+    """Whether it is certain where an element ends: the next one can't begin with what this one runs over."""
+    if follower is None or element.swallows == frozenset():
+        return True
+    if element.swallows is None or follower.first is None:
+        return False
+    return not element.swallows & follower.first
+
+
+def _regex(elements: Sequence[Element]) -> re.Pattern[str]:
+    return re.compile("".join(_expression(element) for element in elements), re.DOTALL)
+
+
+def _expression(element: Element) -> str:
+    body = {
+        "text": re.escape(element.text),
+        "run": ".*",
+        "any": ".+",
+        "int": "[0-9]+",
+        "key": "[A-Z][A-Z0-9_]*",
+        # The longest word first, as the stepwise matcher has it.
+        "choice": "|".join(map(re.escape, sorted(element.options, key=len, reverse=True))),
+    }[element.kind]
+    return f"(?P<{element.name}>{body})" if element.name else body
+
+
+def _step(elements: Sequence[Element], text: str) -> Mapping[str, str] | None:
+    """Match by stepping over the elements with the set of all positions that can be reached: linear, whatever is sent."""
+    reached = [frozenset({0})]
+    for element in elements:
+        reached.append(_reach(element, reached[-1], text))
+        if not reached[-1]:
+            return None
+    if len(text) not in reached[-1]:
+        return None
+    captures, end = {}, len(text)
+    for element, starts in zip(reversed(elements), reversed(reached[:-1]), strict=True):
+        begin = _begin(element, starts, text, end)
+        if element.name:
+            captures[element.name] = text[begin:end]
+        end = begin
+    return captures
+
+
+def _begin(element: Element, starts: frozenset[int], text: str, end: int) -> int:
+    """Where the element that ends here began: the last place possible, so that what stands before is longest."""
+    match element.kind:
+        case "text" | "choice":
+            words = element.options or (element.text,)
+            return max(end - len(word) for word in words if end - len(word) in starts and text.endswith(word, 0, end))
+        case "run":
+            return max(at for at in starts if at <= end)
+        case "any":
+            return max(at for at in starts if at < end)
+        case kind:
+            opening = _DIGITS if kind == "int" else _CAPITALS
+            return next(at for at in range(end - 1, -1, -1) if at in starts and text[at] in opening)
+
+
+def _reach(element: Element, starts: frozenset[int], text: str) -> frozenset[int]:
+    match element.kind:
+        case "text":
+            return frozenset(at + len(element.text) for at in starts if text.startswith(element.text, at))
+        case "choice":
+            return frozenset(at + len(word) for word in element.options for at in starts if text.startswith(word, at))
+        case "run":
+            return frozenset(range(min(starts), len(text) + 1))
+        case "any":
+            return frozenset(range(min(starts) + 1, len(text) + 1))
+        case "int":
+            return _sweep(starts, text, _DIGITS, _DIGITS)
+        case "key":
+            return _sweep(starts, text, _CAPITALS, _KEY)
+
+
+def _sweep(starts: frozenset[int], text: str, opening: frozenset[str], inner: frozenset[str]) -> frozenset[int]:
+    ends, inside = set(), False
+    for at in range(min(starts), len(text)):
+        character = text[at]
+        inside = (inside and character in inner) or (at in starts and character in opening)
+        if inside:
+            ends.add(at + 1)
+    return frozenset(ends)

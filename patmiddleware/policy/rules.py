@@ -1,0 +1,220 @@
+"""Rules, and how a request is judged by those that its path matches.
+
+The order is always: any matching deny refuses; every matching require must hold; then one matching allow must hold; else
+the request is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from ..model import Address, Allowed, Denied, Grant, Network, Reason
+from .patterns import Pattern
+
+Effect: TypeAlias = Literal["allow", "require", "deny"]
+NO_SCOPES: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Which callers a rule is about: any of each kind, all kinds that are given."""
+
+    groups: frozenset[str] = frozenset()
+    owners: frozenset[str] = frozenset()
+    networks: tuple[Network, ...] = ()
+    scopes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule, as written.
+
+    Args:
+        id: unique name, shown to the caller in a 403.
+        effect: ``allow``, ``require`` or ``deny``.
+        patterns: the paths that it is about.
+        methods: None: any.
+        when: None: any caller.
+        scopes: demanded, all of them.
+        groups: demanded, any of them; empty: no demand.
+        networks: demanded, any of them; empty: no demand.
+        public: no token is needed.
+        ignore_credentials: a credential is neither read nor removed.
+        limits_exempt: open to tokens with limits, whatever they are limited to.
+        table: name of the preset whose most specific operation alone counts; empty for other rules.
+    """
+
+    id: str
+    effect: Effect
+    patterns: tuple[Pattern, ...]
+    methods: frozenset[str] | None = None
+    when: When | None = None
+    scopes: frozenset[str] = NO_SCOPES
+    groups: frozenset[str] = frozenset()
+    networks: tuple[Network, ...] = ()
+    public: bool = False
+    ignore_credentials: bool = False
+    limits_exempt: bool = False
+    table: str = ""
+
+    @property
+    def asks_address(self) -> bool:
+        """Whether the client's address matters to this rule."""
+        return bool(self.networks or (self.when is not None and self.when.networks))
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A rule whose path and method match, with what the path captured."""
+
+    rule: Rule
+    captures: Mapping[str, str]
+    allowed: Allowed = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Made once here, so that letting a request pass builds nothing.
+        object.__setattr__(self, "allowed", Allowed(self.rule.id, self.captures))
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """All that the rules say about a method and a path; it does not depend on who asks.
+
+    Args:
+        mentioned: whether an allow rule is about this path, if only for another method.
+        also: another reading of the same path, which must be allowed as well.
+        asks_address: whether any of the rules looks at the client's address.
+    """
+
+    denies: tuple[Hit, ...] = ()
+    requires: tuple[Hit, ...] = ()
+    allows: tuple[Hit, ...] = ()
+    public: tuple[Hit, ...] = ()
+    mentioned: bool = False
+    also: Matched | None = None
+    asks_address: bool = False
+
+
+def within(address: Address | None, networks: Iterable[Network]) -> bool:
+    """Whether an address is in one of the networks; an unknown address is in none."""
+    if address is None:
+        return False
+    return any(address in network for network in networks)
+
+
+def selects(rule: Rule, grant: Grant | None, held: frozenset[str], address: Address | None) -> bool:
+    """Whether a rule is about this caller. Where the address isn't known, a rule that refuses is, one that allows isn't."""
+    when = rule.when
+    if when is None:
+        return True
+    if when.networks and not within(address, when.networks) and (address is not None or rule.effect == "allow"):
+        return False
+    if grant is None:
+        return not (when.groups or when.owners or when.scopes)
+    return (
+        (not when.groups or not when.groups.isdisjoint(grant.groups))
+        and (not when.owners or grant.owner in when.owners)
+        and (not when.scopes or not when.scopes.isdisjoint(held))
+    )
+
+
+def unmet(
+    hit: Hit, grant: Grant | None, held: frozenset[str], address: Address | None, waived: bool = False
+) -> Reason | None:
+    """Say which demand of a rule fails, or None where all hold.
+
+    Args:
+        hit: the rule and what the path captured.
+        grant: who asks; None where no credential came.
+        held: the grant's scopes with all that they include.
+        address: the client's; None where it isn't known.
+        waived: scopes, groups and limits are not asked for, since the path is public.
+    """
+    rule = hit.rule
+    if rule.networks and not within(address, rule.networks):
+        return Reason.NETWORK
+    if waived:
+        return None
+    if grant is None:
+        return Reason.MISSING
+    if rule.groups and rule.groups.isdisjoint(grant.groups):
+        return Reason.GROUP
+    if grant.limits and rule.effect == "allow" and not rule.limits_exempt and not _keeps(hit, grant):
+        return Reason.LIMIT
+    return None if rule.scopes <= held else Reason.INSUFFICIENT_SCOPE
+
+
+def _keeps(hit: Hit, grant: Grant) -> bool:
+    return all(hit.captures.get(name) in values for name, values in grant.limits.items())
+
+
+_NEAREST = (Reason.INSUFFICIENT_SCOPE, Reason.LIMIT, Reason.GROUP, Reason.NETWORK, Reason.MISSING)
+"""Of several allows that fail, the one that was nearest to holding is told."""
+
+
+def judge(
+    matched: Matched, grant: Grant | None, held: frozenset[str], address: Address | None, lenient: bool = False
+) -> Allowed | Denied:
+    """Decide, given the rules that match.
+
+    Args:
+        matched: by method and path.
+        grant: who asks; None where no credential came.
+        held: the grant's scopes with all that they include.
+        address: the client's; None where it isn't known.
+        lenient: let pass a request without a grant that only lacks one, and a path that no rule mentions: for an
+            application that decides itself. Denies, networks and failed requires still bind.
+    """
+    for hit in matched.denies:
+        if selects(hit.rule, grant, held, address):
+            return _refuse(Reason.DENIED, hit, grant, held)
+    public = _public(matched, grant, held, address) if matched.public else None
+    for hit in matched.requires:
+        if selects(hit.rule, grant, held, address):
+            reason = unmet(hit, grant, held, address, waived=public is not None)
+            if reason is not None:
+                return _refuse(reason, hit, grant, held)
+    if public is not None:
+        return public.allowed
+    if lenient and (grant is None or not matched.mentioned):
+        return _leave(matched, grant, held, address)
+    return _allow(matched, grant, held, address)
+
+
+def _public(matched: Matched, grant: Grant | None, held: frozenset[str], address: Address | None) -> Hit | None:
+    for hit in matched.public:
+        if selects(hit.rule, grant, held, address) and unmet(hit, grant, held, address, waived=True) is None:
+            return hit
+    return None
+
+
+def _allow(matched: Matched, grant: Grant | None, held: frozenset[str], address: Address | None) -> Allowed | Denied:
+    failed: list[tuple[Reason, Hit]] = []
+    for hit in matched.allows:
+        if hit.rule.when is None or selects(hit.rule, grant, held, address):
+            reason = unmet(hit, grant, held, address)
+            if reason is None:
+                return hit.allowed
+            failed.append((reason, hit))
+    # A public rule that is still here did not hold for want of the right network.
+    failed += [(Reason.NETWORK, hit) for hit in matched.public if selects(hit.rule, grant, held, address)]
+    if not failed:
+        return Denied(Reason.MISSING if grant is None else Reason.NO_RULE, held=held)
+    reason, hit = min(failed, key=lambda failure: _NEAREST.index(failure[0]))
+    return _refuse(reason, hit, grant, held)
+
+
+def _leave(matched: Matched, grant: Grant | None, held: frozenset[str], address: Address | None) -> Allowed | Denied:
+    hits = (*matched.allows, *matched.public)
+    if hits and all(hit.rule.networks and not within(address, hit.rule.networks) for hit in hits):
+        return _refuse(Reason.NETWORK, hits[0], grant, held)
+    # A token with limits may do only what a rule ties to them.
+    return Denied(Reason.LIMIT, held=held) if grant is not None and grant.limits else Allowed()
+
+
+def _refuse(reason: Reason, hit: Hit, grant: Grant | None, held: frozenset[str]) -> Denied:
+    if grant is None:
+        return Denied(Reason.MISSING, hit.rule.id)
+    return Denied(reason, hit.rule.id, hit.rule.scopes if reason is Reason.INSUFFICIENT_SCOPE else NO_SCOPES, held)

@@ -1,0 +1,40 @@
+"""A short id for each request, the same in the audit line, in a refusal's body, and in the environ."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+_ALLOWED = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+class RequestIds:
+    """Gives ids that no other process gives: a random start for each, and a counter."""
+
+    __slots__ = ("_next", "_start")
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew; a forked child must."""
+        self._start, self._next = secrets.token_hex(6) + "-", count(1).__next__
+
+    def new(self) -> str:
+        """Give the next id."""
+        return self._start + str(self._next())
+
+
+ids = RequestIds()
+"""The one series of this process."""
+os.register_at_fork(after_in_child=ids.restart) if hasattr(os, "register_at_fork") else None
+
+
+def believed(environ: Mapping[str, Any]) -> str | None:
+    """Give the ``X-Request-ID`` that a trusted proxy sent, if it is safe to write into a log."""
+    sent = environ.get("HTTP_X_REQUEST_ID")
+    return sent if isinstance(sent, str) and _ALLOWED.fullmatch(sent) else None

@@ -1,0 +1,134 @@
+"""The policy as the gate asks it: where a request goes, and whether a grant may go there."""
+
+from __future__ import annotations
+
+import logging
+
+from .addresses import Addresses
+from .annotate import Environ
+from .errors import ConfigurationError
+from .interfaces import AccessPolicy
+from .model import Allowed, Denied, Grant, Reason, Request
+from .paths import AMBIGUOUS, is_method, judged_path, raw_target_agrees
+from .policy import Matched, Policy
+from .policy.rules import selects, unmet, within
+
+_MEMO = 4_096
+_MEMO_PATH = 512
+_METHOD = Denied(Reason.METHOD)
+_ALLOWED = Allowed()
+
+logger = logging.getLogger("patmiddleware")
+
+
+class Place:
+    """Where a request goes: what does not depend on who asks.
+
+    Attributes:
+        method: an upper-case token.
+        path: the one that is judged.
+        matched: what the rules say about it, where the policy is ours.
+        ignores: whether a rule may say that the credential is not ours to read.
+    """
+
+    __slots__ = ("asks_address", "ignores", "matched", "method", "path")
+
+    def __init__(self, method: str, path: str, matched: Matched) -> None:
+        self.method, self.path, self.matched = method, path, matched
+        self.asks_address = matched.asks_address
+        self.ignores = any(hit.rule.ignore_credentials for hit in matched.public)
+
+
+_NOTHING = Matched()
+_ANYWHERE = Place("", "", _NOTHING)
+
+
+class Rulebook:
+    """Asks a policy, ours or anybody's, or none at all.
+
+    Args:
+        policy: None: any valid token is enough.
+        addresses: finds the client's, where it matters.
+        checks_raw: whether the raw target must agree with the path.
+        lenient: let pass what only lacks a credential or a rule, for an application that decides itself.
+    """
+
+    def __init__(self, policy: AccessPolicy | None, addresses: Addresses, checks_raw: bool, lenient: bool) -> None:
+        if policy is not None and not callable(getattr(policy, "decide", None)):
+            raise ConfigurationError(f"{policy!r} has no method decide(grant, request)", setting="policy")
+        self._ours = policy if isinstance(policy, Policy) else None
+        self._policy, self._addresses = policy, addresses
+        self._checks_raw, self._lenient = checks_raw, lenient
+        self._parameters = self._ours is not None and self._ours.allow_path_parameters
+        self._places: dict[tuple[str, str], Place] = {}
+
+    def place(self, environ: Environ) -> Place | Denied:
+        """Find out where a request goes, or refuse one that two programs could read differently."""
+        if self._policy is None:
+            return _ANYWHERE
+        path_info = environ.get("PATH_INFO") or ""
+        place = self._places.get((environ["REQUEST_METHOD"], path_info)) or self._find(environ, path_info)
+        if self._checks_raw and isinstance(place, Place) and not raw_target_agrees(environ, path_info):
+            return AMBIGUOUS
+        return place
+
+    def _find(self, environ: Environ, path_info: str) -> Place | Denied:
+        method = environ["REQUEST_METHOD"]
+        if not is_method(method):
+            return _METHOD
+        path = judged_path(path_info, environ.get("SCRIPT_NAME") or "", self._parameters)
+        if isinstance(path, Denied):
+            return path
+        place = Place(method, path, self._ours.match(method, path) if self._ours is not None else _NOTHING)
+        if path_info and len(path_info) <= _MEMO_PATH:
+            if len(self._places) >= _MEMO:
+                self._places.clear()
+            self._places[method, path_info] = place
+        return place
+
+    def ignores(self, place: Place, environ: Environ) -> bool:
+        """Whether the credential is neither read nor removed here: a public rule says so, and holds."""
+        if not place.ignores:
+            return False
+        address = self._addresses.client(environ)
+        nobody: frozenset[str] = frozenset()
+        return any(
+            hit.rule.ignore_credentials
+            and selects(hit.rule, None, nobody, address)
+            and unmet(hit, None, nobody, address, waived=True) is None
+            for hit in place.matched.public
+        )
+
+    def decide(self, place: Place, grant: Grant | None, environ: Environ) -> Allowed | Denied:
+        """Judge a grant, or a request without one, at a place."""
+        address = None
+        if grant is not None and grant.networks:
+            address = self._addresses.client(environ)
+            if not within(address, grant.networks):
+                return Denied(Reason.NETWORK, held=grant.scopes)
+        if self._ours is not None:
+            if place.asks_address:
+                address = self._addresses.client(environ)
+            return self._ours.judge(place.matched, grant, address, self._lenient)
+        if self._policy is not None:
+            return self._foreign(self._policy, grant, self._request(place, environ))
+        if grant is None:
+            return _ALLOWED if self._lenient else Denied(Reason.MISSING)
+        return Denied(Reason.LIMIT, held=grant.scopes) if grant.limits else _ALLOWED
+
+    def _request(self, place: Place, environ: Environ) -> Request:
+        return Request(place.method, place.path, self._addresses.client(environ), environ.get("HTTP_HOST", ""))
+
+    def _foreign(self, policy: AccessPolicy, grant: Grant | None, request: Request) -> Allowed | Denied:
+        try:
+            decision = policy.decide(grant, request)
+        except Exception:  # whatever a policy of the user's raises, what can't be judged is refused
+            logger.exception("the policy raised an error, so the request was refused")
+            return Denied(Reason.MISSING if grant is None else Reason.DENIED)
+        if isinstance(decision, Denied):
+            lacking = Reason.MISSING if grant is None else Reason.NO_RULE
+            return _ALLOWED if self._lenient and decision.reason is lacking else decision
+        if not isinstance(decision, Allowed):
+            logger.error("the policy gave %s in place of Allowed or Denied", type(decision).__name__)
+            return Denied(Reason.MISSING if grant is None else Reason.DENIED)
+        return decision
