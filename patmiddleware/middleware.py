@@ -144,19 +144,41 @@ class PATMiddleware:
             start_response = announcing(start_response, self._expiry_header, identity.grant.expires)
         return self.app(environ, start_response)
 
+    def close(self, timeout: float = 5.0) -> bool:
+        """Write what waits behind the requests: last uses and the audit. A later request takes both up again.
+
+        Args:
+            timeout: seconds to take for each.
+
+        Returns:
+            Whether all of it was written.
+        """
+        written = self._last_use.close(timeout)
+        return (self._audit is None or self._audit.close(timeout)) and written
+
     def _decide(self, environ: Environ, wall: float) -> Verdict:
         place = self._rules.place(environ)
         if isinstance(place, Denied):
             return None, place, None
-        carried = None if self._rules.ignores(place, environ) else take(environ, self._carriers)
-        if carried is None:
-            return None, self._rules.decide(place, None, environ), None
-        found = carried if isinstance(carried, Denied) else self._resolver.resolve(carried, wall)
-        if isinstance(found, Denied) and isinstance(carried, tuple) and self._passwords is not None:
-            found = self._by_password(found, carried, place, wall)
+        found = None if place.ignores and self._rules.ignores(place, environ) else self._identify(environ, place, wall)
         if isinstance(found, Denied):
             return None, *self._without(found, place, environ)
-        return found, self._rules.decide(place, found.grant, environ), None
+        return found, self._rules.decide(place, None if found is None else found.grant, environ), None
+
+    def _identify(self, environ: Environ, place: Place, wall: float) -> Identity | Denied | None:
+        header = environ.get("HTTP_AUTHORIZATION")
+        if header is not None and not self._carriers.keys:
+            recalled = self._resolver.recall(header, wall)
+            if recalled is not None:
+                return recalled
+        carried = take(environ, self._carriers)
+        if not isinstance(carried, tuple):
+            return carried
+        # A key in a header of its own is not the Authorization header's to be recalled by.
+        found = self._resolver.resolve(carried, wall, None if self._carriers.keys else header)
+        if isinstance(found, Denied) and self._passwords is not None:
+            return self._by_password(self._passwords, found, carried, place, wall)
+        return found
 
     def _without(self, denied: Denied, place: Place, environ: Environ) -> tuple[Allowed | Denied, Denied | None]:
         """Go on without a grant where that is asked for, though the credential is bad; an outage is never let through."""
@@ -165,12 +187,14 @@ class PATMiddleware:
         decision = self._rules.decide(place, None, environ)
         return (denied, None) if isinstance(decision, Denied) else (decision, denied)
 
-    def _by_password(self, denied: Denied, carried: Carried, place: Place, wall: float) -> Identity | Denied:
+    def _by_password(
+        self, gate: PasswordGate, denied: Denied, carried: Carried, place: Place, wall: float
+    ) -> Identity | Denied:
         presented = credential(carried)
-        if self._passwords is None or isinstance(presented, Denied) or denied.reason is not Reason.UNKNOWN:
+        if isinstance(presented, Denied) or denied.reason is not Reason.UNKNOWN:
             return denied
-        admitted = self._passwords.admit(presented, place.path, wall)
-        return Identity(admitted, 0.0, 0.0, wall) if isinstance(admitted, Grant) else admitted or denied
+        admitted = gate.admit(presented, place.path, wall)
+        return Identity(admitted) if isinstance(admitted, Grant) else admitted or denied
 
     def _annotate_none(self, environ: Environ, invalid: Denied | None) -> None:
         if invalid is not None and self._keeps_user:

@@ -54,7 +54,9 @@ def raw_target_agrees(environ: Mapping[str, object], path_info: str) -> bool:
     ``SCRIPT_NAME + PATH_INFO`` or ``PATH_INFO`` (test clients and ``ProxyFix`` give the latter).
     """
     raw, uri = environ.get("RAW_URI"), environ.get("REQUEST_URI")
-    return _agrees(raw, environ, path_info) and (uri == raw or _agrees(uri, environ, path_info))
+    if raw == path_info and (uri is None or uri == raw):
+        return True
+    return _agrees(raw, environ, path_info) and _agrees(uri, environ, path_info)
 
 
 def _agrees(raw: object, environ: Mapping[str, object], path_info: str) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
+from threading import Lock
 from time import monotonic
 from typing import TypeAlias
 
 from .annotate import native
-from .backends.caching import FOREVER, Entry, OwnerCache, TokenCache, Window
+from .backends.caching import FOREVER, Entry, OwnerCache, SecondChanceCache, TokenCache, Window
+from .changes import here
 from .credentials import Carried, credential
 from .errors import BackendUnavailable, ConfigurationError
 from .interfaces import Directory, TokenReader
@@ -18,7 +20,7 @@ from .tokens import DEFAULT_PREFIX, may_exist
 Expand: TypeAlias = Callable[[frozenset[str]], frozenset[str]]
 UsernameRule: TypeAlias = Callable[[str, Owner], bool]
 
-_IDENTITIES = 8  # kept for one token: a user name of Basic is the client's to choose
+_SPELLINGS = 8  # of one credential that are remembered: blanks, and the user name of Basic, are the client's to choose
 
 USERNAME_RULES: dict[str, UsernameRule] = {
     "match": lambda username, owner: username == owner.name,
@@ -35,14 +37,17 @@ class Identity(Window):
     Attributes:
         grant: what it entitles to.
         user: the owner's name as a native string, for ``REMOTE_USER``.
+        revision: of the store, known before the token was looked up.
         noted: when its last use was handed on, in seconds since the epoch.
+        touched: for the cache.
     """
 
-    __slots__ = ("grant", "noted", "user")
+    __slots__ = ("grant", "noted", "revision", "touched", "user")
 
-    def __init__(self, grant: Grant, seconds: float, mono: float, wall: float) -> None:
-        super().__init__(seconds, mono, wall)
-        self.grant, self.user, self.noted = grant, native(grant.owner), float("-inf")
+    def __init__(self, grant: Grant, revision: int = 0, mono_until: float = 0.0, wall_until: float = 0.0) -> None:
+        super().__init__(mono_until, wall_until)
+        self.grant, self.user, self.revision = grant, native(grant.owner), revision
+        self.noted, self.touched = float("-inf"), False
 
 
 class Resolver:
@@ -68,47 +73,58 @@ class Resolver:
     ) -> None:
         settings = settings or CacheSettings()
         self._cache = TokenCache(reader, settings)
+        self._recalled: SecondChanceCache[bytes, Identity] = SecondChanceCache(settings.tokens)
+        self._storing = Lock()
         self._owners = None if directory is None else OwnerCache(directory, settings)
         self._expand = expand
         self._prefix: str = getattr(reader, "prefix", DEFAULT_PREFIX)
         self._foreign: bool = getattr(reader, "foreign", True)
         self._agrees = _username_rule(basic_username, directory)
 
-    def resolve(self, carried: Carried, wall: float) -> Identity | Denied:
+    def recall(self, header: str, wall: float) -> Identity | None:
+        """Give whom these very bytes were resolved to before, while nothing about that can have changed.
+
+        Args:
+            header: the whole value of ``Authorization``, scheme and all. Its grammar was judged the first time.
+            wall: now, in seconds since the epoch.
+        """
+        identity = self._recalled.peek(sha256(header.encode("utf-8", "surrogatepass")).digest())
+        if identity is None:
+            return None
+        mono, fresh = monotonic(), self._cache.freshness
+        if (
+            mono < identity.mono_until
+            and wall < identity.wall_until
+            and mono < fresh.due.mono_until
+            and wall < fresh.due.wall_until
+            and here.count == fresh.seen
+            # Last: whoever sees that a change was seen must see the answer that counts it in.
+            and identity.revision == fresh.answer
+        ):
+            identity.touched = True
+            return identity
+        return None
+
+    def resolve(self, carried: Carried, wall: float, header: str | None = None) -> Identity | Denied:
         """Resolve a credential.
 
         Args:
             carried: as :func:`patmiddleware.credentials.take` gives it.
             wall: now, in seconds since the epoch.
+            header: the whole value that it came in, to recall it by.
         """
-        kind, username, text = carried
-        try:
-            key = sha256(text.encode()).digest()
-            mono = monotonic()
-            entry = self._cache.known(key)
-            if entry is not None:
-                # An identity is only kept for a credential whose grammar was judged, so it need not be judged again.
-                identity: Identity | None = entry.notes.get((kind, username))
-                if (
-                    identity is not None
-                    and entry.revision == self._cache.freshness.revision(mono, wall)
-                    and mono < identity.mono_until
-                    and identity.wall_from <= wall < identity.wall_until
-                ):
-                    entry.touched = True
-                    return identity
-            return self._resolve(carried, key, wall)
-        except BackendUnavailable as outage:
-            return Denied(Reason.UNAVAILABLE, detail=str(outage))
-        except UnicodeEncodeError:
-            return Denied(Reason.MALFORMED)
-
-    def _resolve(self, carried: Carried, key: bytes, wall: float) -> Identity | Denied:
         found = credential(carried)
         if isinstance(found, Denied):
             return found
+        try:
+            return self._resolve(found, wall, header)
+        except BackendUnavailable as outage:
+            return Denied(Reason.UNAVAILABLE, detail=str(outage))
+
+    def _resolve(self, found: Credential, wall: float, header: str | None) -> Identity | Denied:
         if not may_exist(found.secret.reveal(), self._prefix, self._foreign):
             return Denied(Reason.UNKNOWN)
+        key = found.secret.digest
         entry = self._cache.find(key, found.secret, wall)
         entry.touched = True
         token = entry.value
@@ -122,20 +138,25 @@ class Resolver:
             return Denied(Reason.OWNER_INACTIVE)
         if found.username is not None and not self._agrees(found.username, owner):
             return Denied(Reason.OWNER_MISMATCH)
-        identity = self._identity(token, owner, found)
-        _narrow(identity, entry, person, token)
-        if len(entry.notes) < _IDENTITIES:
-            entry.notes[found.scheme, found.username] = identity
+        grant = grant_of(token, owner, self._expand, found.scheme, found.username)
+        # It holds no longer than anything that it is made of.
+        expires = FOREVER if token.expires is None else token.expires.timestamp()
+        wall_until = min(entry.wall_until, person.wall_until, expires)
+        identity = Identity(grant, entry.revision, min(entry.mono_until, person.mono_until), wall_until)
+        if header is not None:
+            self._remember(header, entry, identity)
         return identity
+
+    def _remember(self, header: str, entry: Entry[Token | None], identity: Identity) -> None:
+        with self._storing:
+            if entry.spellings < _SPELLINGS and self._recalled.maxsize >= 1:
+                entry.spellings += 1
+                self._recalled[sha256(header.encode("utf-8", "surrogatepass")).digest()] = identity
 
     def _owner(self, token: Token, wall: float) -> Entry[Owner | None]:
         if self._owners is not None:
             return self._owners.find(token.owner, wall)
         return Entry(Owner(name=token.owner), 0, FOREVER, 0.0, wall)
-
-    def _identity(self, token: Token, owner: Owner, found: Credential) -> Identity:
-        grant = grant_of(token, owner, self._expand, found.scheme, found.username)
-        return Identity(grant, FOREVER, 0.0, FOREVER)
 
 
 def grant_of(
@@ -170,14 +191,6 @@ def _dead(token: Token, wall: float) -> Reason | None:
     if token.expires is not None and token.expires.timestamp() <= wall:
         return Reason.EXPIRED
     return None
-
-
-def _narrow(identity: Identity, entry: Window, person: Window, token: Token) -> None:
-    """Let an identity hold no longer than anything that it was made of."""
-    expires = FOREVER if token.expires is None else token.expires.timestamp()
-    identity.mono_until = min(entry.mono_until, person.mono_until)
-    identity.wall_from = max(entry.wall_from, person.wall_from)
-    identity.wall_until = min(entry.wall_until, person.wall_until, expires)
 
 
 def _username_rule(rule: str | UsernameRule, directory: Directory | None) -> UsernameRule:

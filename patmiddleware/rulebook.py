@@ -11,7 +11,7 @@ from .interfaces import AccessPolicy
 from .model import Allowed, Denied, Grant, Reason, Request
 from .paths import AMBIGUOUS, is_method, judged_path, raw_target_agrees
 from .policy import Matched, Policy
-from .policy.rules import selects, unmet, within
+from .policy.rules import NO_SCOPES, judge, selects, unmet, within
 
 _MEMO = 4_096
 _MEMO_PATH = 512
@@ -67,10 +67,13 @@ class Rulebook:
         if self._policy is None:
             return _ANYWHERE
         path_info = environ.get("PATH_INFO") or ""
-        place = self._places.get((environ["REQUEST_METHOD"], path_info)) or self._find(environ, path_info)
-        if self._checks_raw and isinstance(place, Place) and not raw_target_agrees(environ, path_info):
-            return AMBIGUOUS
-        return place
+        place = self._places.get((environ["REQUEST_METHOD"], path_info))
+        if place is None:
+            found = self._find(environ, path_info)
+            if isinstance(found, Denied):
+                return found
+            place = found
+        return AMBIGUOUS if self._checks_raw and not raw_target_agrees(environ, path_info) else place
 
     def _find(self, environ: Environ, path_info: str) -> Place | Denied:
         method = environ["REQUEST_METHOD"]
@@ -87,15 +90,12 @@ class Rulebook:
         return place
 
     def ignores(self, place: Place, environ: Environ) -> bool:
-        """Whether the credential is neither read nor removed here: a public rule says so, and holds."""
-        if not place.ignores:
-            return False
+        """Whether the credential is neither read nor removed at a place that ``ignores``: a public rule holds."""
         address = self._addresses.client(environ)
-        nobody: frozenset[str] = frozenset()
         return any(
             hit.rule.ignore_credentials
-            and selects(hit.rule, None, nobody, address)
-            and unmet(hit, None, nobody, address, waived=True) is None
+            and selects(hit.rule, None, NO_SCOPES, address)
+            and unmet(hit, None, NO_SCOPES, address, waived=True) is None
             for hit in place.matched.public
         )
 
@@ -109,7 +109,8 @@ class Rulebook:
         if self._ours is not None:
             if place.asks_address:
                 address = self._addresses.client(environ)
-            return self._ours.judge(place.matched, grant, address, self._lenient)
+            # A grant's scopes are expanded already.
+            return judge(place.matched, grant, NO_SCOPES if grant is None else grant.scopes, address, self._lenient)
         if self._policy is not None:
             return self._foreign(self._policy, grant, self._request(place, environ))
         if grant is None:

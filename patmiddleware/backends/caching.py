@@ -4,8 +4,8 @@ The cache holds *who*, never a verdict. Known tokens and misses live apart, so t
 Every entry carries the store's revision that was known before its look-up began; an entry of another revision is looked up
 again. The revision is asked for at most every ``poll`` seconds, and at once after a change in this process.
 
-Time is measured twice, by the monotonic clock and by the wall clock: whichever says "over" first counts. So a step of the
-wall clock can't lengthen anything.
+Time is measured twice, by the monotonic clock and by the wall clock: whichever says "over" first counts. So no step of
+the wall clock lengthens anything.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from contextlib import contextmanager
 from time import monotonic as _monotonic
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from cachetools import FIFOCache
 
@@ -31,8 +31,6 @@ BOUND = 1.0
 """Seconds within which a change arrives: what a revision may be old, and what an answer about it may take."""
 FLIGHT = 30.0
 """Seconds for which a request waits for another one's look-up of the same thing."""
-SLACK = FLIGHT
-"""Seconds by which the wall clock may seem to go back: a request that waited looks with the time at which it came."""
 FOREVER = float("inf")
 
 logger = logging.getLogger("patmiddleware")
@@ -42,48 +40,59 @@ V = TypeVar("V")
 Clock = Callable[[], float]
 
 
+class Touchable(Protocol):
+    """What remembers that it was used since it was last looked at for that."""
+
+    touched: bool
+
+
+T = TypeVar("T", bound=Touchable)
+
+
 class Window:
-    """A span of time by both clocks, in seconds: valid while neither says that it is over."""
+    """A span of time by both clocks, in seconds: valid until one of them says that it is over."""
 
-    __slots__ = ("mono_until", "wall_from", "wall_until")
+    __slots__ = ("mono_until", "wall_until")
 
-    def __init__(self, seconds: float, mono: float, wall: float) -> None:
-        self.mono_until, self.wall_from, self.wall_until = mono + seconds, wall - SLACK, wall + seconds
+    def __init__(self, mono_until: float, wall_until: float) -> None:
+        self.mono_until, self.wall_until = mono_until, wall_until
 
     def holds(self, mono: float, wall: float) -> bool:
         """Whether it is not over."""
-        return mono < self.mono_until and self.wall_from <= wall < self.wall_until
+        return mono < self.mono_until and wall < self.wall_until
 
     def over(self, mono: float, wall: float) -> float:
-        """For how many seconds it has been over; endless where the wall clock went back behind its start."""
-        return FOREVER if wall < self.wall_from else max(mono - self.mono_until, wall - self.wall_until)
-
-
-_ALWAYS = Window(FOREVER, 0.0, float("-inf"))
-_ALWAYS.wall_until = FOREVER
+        """For how many seconds it has been over."""
+        return max(mono - self.mono_until, wall - self.wall_until)
 
 
 class Entry(Window, Generic[V]):
     """A value with its window and the revision known before it was looked up.
 
-    ``notes`` is for what the reader of the cache makes of the value: it lives and dies with the entry.
+    ``spellings`` counts in how many ways a client wrote it that are remembered.
     """
 
-    __slots__ = ("notes", "revision", "touched", "value")
+    __slots__ = ("revision", "spellings", "touched", "value")
 
     def __init__(self, value: V, revision: int, seconds: float, mono: float, wall: float) -> None:
-        super().__init__(seconds, mono, wall)
-        self.value, self.revision, self.touched = value, revision, False
-        self.notes: dict[object, Any] = {}  # whatever the reader of the cache keeps there
+        super().__init__(mono + seconds, wall + seconds)
+        self.value, self.revision, self.touched, self.spellings = value, revision, False, 0
 
 
-class SecondChanceCache(FIFOCache[K, Entry[V]]):
+class SecondChanceCache(FIFOCache[K, T]):
     """Drops the entry that came first, but for those touched since: nearly LRU, and a hit changes nothing but a flag.
 
     So a hit needs no lock; whoever stores holds one.
     """
 
-    def popitem(self) -> tuple[K, Entry[V]]:
+    def peek(self, key: K) -> T | None:
+        """Give the entry, or None; in one step, while others store."""
+        try:
+            return self[key]
+        except KeyError:
+            return None
+
+    def popitem(self) -> tuple[K, T]:
         """Remove and give the first entry that was not touched since it last came to the front."""
         for _ in range(len(self)):
             key, entry = super().popitem()
@@ -101,16 +110,21 @@ class Freshness:
         reader: one without ``revision()`` has always the same, but for changes made in this process.
         settings: ``poll`` and ``stale_while_error``.
         monotonic: seconds that never go back.
+
+    Attributes:
+        answer: the revision as it was last given.
+        due: until when that answer serves.
+        seen: the changes of this process that the answer counts in.
     """
 
     def __init__(self, reader: TokenReader, settings: CacheSettings, monotonic: Clock = _monotonic) -> None:
         self._ask = reader.revision if isinstance(reader, Revisioned) else None
         self._settings, self._monotonic = settings, monotonic
         self._asking = threading.Lock()
-        self._answer = 0
+        self.answer = 0
         self._answered = (float("-inf"), float("-inf"))
-        self._due = Window(-1.0, 0.0, 0.0) if self._ask else _ALWAYS
-        self._seen = here.count
+        self.due = Window(float("-inf"), 0.0) if self._ask else ALWAYS
+        self.seen = here.count
 
     def revision(self, mono: float, wall: float) -> int:
         """Give the revision that entries must have.
@@ -122,43 +136,40 @@ class Freshness:
         Raises:
             BackendUnavailable: when it is not known, and can't be asked for.
         """
-        due = self._due
-        if mono < due.mono_until and due.wall_from <= wall < due.wall_until and here.count == self._seen:
-            return self._answer
-        return self._refresh(wall)
+        return self.answer if self.due.holds(mono, wall) and here.count == self.seen else self._refresh(wall)
 
     def age(self, wall: float) -> float:
         """Give the seconds since the last answer, by the clock that says more."""
         mono_then, wall_then = self._answered
-        return max(self._monotonic() - mono_then, abs(wall - wall_then))
+        return max(self._monotonic() - mono_then, wall - wall_then)
 
     def _refresh(self, wall: float) -> int:
         # One thread asks. The others go on with the old answer, but not past the bound, nor after a change made here.
-        must_wait = self.age(wall) >= BOUND or here.count != self._seen
+        must_wait = self.age(wall) >= BOUND or here.count != self.seen
         if not self._asking.acquire(must_wait, BOUND if must_wait else -1):
             if must_wait:
                 raise BackendUnavailable("the store's revision is still being asked for")
-            return self._answer
+            return self.answer
         try:
             return self._ask_once(wall)
         finally:
             self._asking.release()
 
     def _ask_once(self, wall: float) -> int:
-        changed = here.count != self._seen
-        if self._due.holds(self._monotonic(), wall) and not changed:
-            return self._answer
+        changed = here.count != self.seen
+        if self.due.holds(self._monotonic(), wall) and not changed:
+            return self.answer
         announced = here.count
         try:
-            answer = self._answer + 1 if self._ask is None else _within(BOUND, self._ask)
+            answer = self.answer + 1 if self._ask is None else _within(BOUND, self._ask)
         except BackendUnavailable:
             if self.age(wall) < self._settings.stale_while_error + (0.0 if changed else BOUND):
-                return self._answer
+                return self.answer
             raise
         now = self._monotonic()
         # In this order: whoever sees that it is not due any more must see the answer.
-        self._answer, self._answered, self._seen = answer, (now, wall), announced
-        self._due = Window(self._settings.poll, now, wall) if self._ask else _ALWAYS
+        self.answer, self._answered, self.seen = answer, (now, wall), announced
+        self.due = Window(now + self._settings.poll, wall + self._settings.poll) if self._ask else ALWAYS
         return answer
 
 
@@ -249,6 +260,10 @@ class TokenCache:
         reader: the backend.
         settings: bounds.
         monotonic: seconds that never go back.
+
+    Attributes:
+        known: live tokens, fresh or not; whoever reads one looks at its window and its revision.
+        freshness: the revision that entries must have.
     """
 
     def __init__(self, reader: TokenReader, settings: CacheSettings, monotonic: Clock = _monotonic) -> None:
@@ -259,17 +274,10 @@ class TokenCache:
         longest = FOREVER if isinstance(reader, Revisioned) else BOUND
         self._lifetime = min(settings.lifetime, longest)
         self._miss_lifetime = min(settings.miss_lifetime, longest)
-        self._known: SecondChanceCache[bytes, Token | None] = SecondChanceCache(settings.tokens)
-        self._misses: SecondChanceCache[bytes, Token | None] = SecondChanceCache(settings.misses)
+        self.known: SecondChanceCache[bytes, Entry[Token | None]] = SecondChanceCache(settings.tokens)
+        self._misses: SecondChanceCache[bytes, Entry[Token | None]] = SecondChanceCache(settings.misses)
         self._storing = threading.Lock()
         self._flights: Flights[bytes] = Flights()
-
-    def known(self, key: bytes) -> Entry[Token | None] | None:
-        """Give the entry of a known token, fresh or not; the caller looks at its window and revision."""
-        try:
-            return self._known[key]
-        except KeyError:
-            return None
 
     def find(self, key: bytes, secret: Secret, wall: float) -> Entry[Token | None]:
         """Give the entry for a secret, looked up if it is not known freshly.
@@ -293,12 +301,9 @@ class TokenCache:
     def _fresh(self, key: bytes, wall: float) -> Entry[Token | None] | None:
         mono = self._monotonic()
         revision = self.freshness.revision(mono, wall)
-        for cache in (self._known, self._misses):
-            try:
-                entry = cache[key]
-            except KeyError:
-                continue
-            if entry.revision == revision and entry.holds(mono, wall):
+        for cache in (self.known, self._misses):
+            entry = cache.peek(key)
+            if entry is not None and entry.revision == revision and entry.holds(mono, wall):
                 return entry
         return None
 
@@ -321,7 +326,7 @@ class TokenCache:
 
     def _last_good(self, key: bytes, secret: Secret, revision: int, wall: float) -> Entry[Token | None] | None:
         """Give what was known before the outage, if it may still serve and nothing has changed since."""
-        entry, stale = self.known(key), self._settings.stale_while_error
+        entry, stale = self.known.peek(key), self._settings.stale_while_error
         if entry is not None and entry.revision == revision and entry.over(self._monotonic(), wall) < stale:
             return entry
         if self._find_last_good is None or self.freshness.age(wall) >= stale:
@@ -331,7 +336,7 @@ class TokenCache:
 
     def _store(self, key: bytes, entry: Entry[Token | None], alive: bool) -> None:
         with self._storing:
-            here_, other = (self._known, self._misses) if alive else (self._misses, self._known)
+            here_, other = (self.known, self._misses) if alive else (self._misses, self.known)
             other.pop(key, None)
             if here_.maxsize >= 1:
                 here_[key] = entry
@@ -348,7 +353,7 @@ class OwnerCache:
 
     def __init__(self, directory: Directory, settings: CacheSettings, monotonic: Clock = _monotonic) -> None:
         self._directory, self._settings, self._monotonic = directory, settings, monotonic
-        self._owners: SecondChanceCache[str, Owner | None] = SecondChanceCache(settings.tokens)
+        self._owners: SecondChanceCache[str, Entry[Owner | None]] = SecondChanceCache(settings.tokens)
         self._storing = threading.Lock()
         self._flights: Flights[str] = Flights()
 
@@ -366,12 +371,11 @@ class OwnerCache:
             return self._look_up(name, wall) if entry is None else entry
 
     def _fresh(self, name: str, wall: float) -> Entry[Owner | None] | None:
-        try:
-            entry = self._owners[name]
-        except KeyError:
+        entry = self._owners.peek(name)
+        if entry is None or not entry.holds(self._monotonic(), wall):
             return None
         entry.touched = True
-        return entry if entry.holds(self._monotonic(), wall) else None
+        return entry
 
     def _look_up(self, name: str, wall: float) -> Entry[Owner | None]:
         try:
@@ -379,7 +383,7 @@ class OwnerCache:
             if owner is not None and not isinstance(owner, Owner):
                 raise TypeError(f"find() must give an Owner or None, not {type(owner).__name__}")
         except Exception as error:
-            kept = self._owners.get(name)
+            kept = self._owners.peek(name)
             if kept is not None and kept.over(self._monotonic(), wall) < self._settings.stale_while_error:
                 return kept
             raise unavailable("the directory", error) from error

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from ..model import Address, Allowed, Denied, Grant, Reason, Request
+from ..model import Allowed, Denied, Grant, Request
 from .explain import Caller, Explanation, explain
 from .file import Content, expand, read, read_file
 from .match import Matcher
@@ -17,7 +17,6 @@ __all__ = ["Explanation", "Matched", "Policy", "Rule"]
 
 _MEMO = 4_096
 _MEMO_PATH = 512
-_SOFT = (Reason.INSUFFICIENT_SCOPE, Reason.NO_RULE)
 
 
 class Policy:
@@ -82,15 +81,15 @@ class Policy:
             grant: None where no credential came.
             request: with a canonical path.
         """
-        return self.judge(self.match(request.method, request.path), grant, request.address)
+        return judge(self.match(request.method, request.path), grant, self.held(grant), request.address)
 
     def explain(self, grant: Grant | None, request: Request) -> Explanation:
         """Give the decision with every rule that was looked at, and why each held or not."""
-        held = self.expand(grant.scopes) if grant is not None else NO_SCOPES
+        held = self.held(grant)
         caller = Caller(grant, held, request.address)
         mentioned = {entry.rule.id: entry.rule for entry in self._matcher.entries(self.spell(request.path))}
         matched = self.match(request.method, request.path)
-        return explain(self.judge(matched, grant, request.address), tuple(mentioned.values()), matched, caller)
+        return explain(judge(matched, grant, held, request.address), tuple(mentioned.values()), matched, caller)
 
     def spell(self, path: str) -> str:
         """Give the form of a path that rules are asked about."""
@@ -107,6 +106,10 @@ class Policy:
                 self._expanded[scopes] = known
         return known
 
+    def held(self, grant: Grant | None) -> frozenset[str]:
+        """Give the scopes of a grant with all that they include."""
+        return NO_SCOPES if grant is None else self.expand(grant.scopes)
+
     def match(self, method: str, path: str) -> Matched:
         """Give what the rules say about a method and a path, whoever asks; remembered in a bounded memo."""
         matched = self._matched.get((method, path))
@@ -119,22 +122,10 @@ class Policy:
         return matched
 
     def _match(self, method: str, path: str) -> Matched:
-        matched = self._matcher.match(method, self.spell(path))
+        matched = replace(self._matcher.match(method, self.spell(path)), observe=self.observe)
         if ";" not in path:
             return matched
         # Some servers cut path parameters off before they route, others don't: both readings must be allowed.
         plain = "/".join(segment.partition(";")[0] for segment in path.split("/"))
         also = self._matcher.match(method, self.spell(plain))
         return replace(matched, also=also, asks_address=matched.asks_address or also.asks_address)
-
-    def judge(
-        self, matched: Matched, grant: Grant | None, address: Address | None, lenient: bool = False
-    ) -> Allowed | Denied:
-        """Decide, given the rules that match; see :func:`patmiddleware.policy.rules.judge`."""
-        held = NO_SCOPES if grant is None else self.expand(grant.scopes)
-        decision = judge(matched, grant, held, address, lenient)
-        if matched.also is not None and isinstance(decision, Allowed):
-            decision = judge(matched.also, grant, held, address, lenient)
-        if self.observe and grant is not None and isinstance(decision, Denied) and decision.reason in _SOFT:
-            return Allowed(decision.rule, observed=decision)
-        return decision

@@ -86,6 +86,7 @@ class Matched:
         mentioned: whether an allow rule is about this path, if only for another method.
         also: another reading of the same path, which must be allowed as well.
         asks_address: whether any of the rules looks at the client's address.
+        observe: let pass a valid token that only lacks a scope or a rule, and mark it.
     """
 
     denies: tuple[Hit, ...] = ()
@@ -95,6 +96,7 @@ class Matched:
     mentioned: bool = False
     also: Matched | None = None
     asks_address: bool = False
+    observe: bool = False
 
 
 def within(address: Address | None, networks: Iterable[Network]) -> bool:
@@ -167,6 +169,10 @@ def judge(
         lenient: let pass a request without a grant that only lacks one, and a path that no rule mentions: for an
             application that decides itself. Denies, networks and failed requires still bind.
     """
+    if matched.also is not None:
+        decision = judge(matched.also, grant, held, address, lenient)
+        if isinstance(decision, Denied):
+            return decision
     for hit in matched.denies:
         if selects(hit.rule, grant, held, address):
             return _refuse(Reason.DENIED, hit, grant, held)
@@ -180,7 +186,11 @@ def judge(
         return public.allowed
     if lenient and (grant is None or not matched.mentioned):
         return _leave(matched, grant, held, address)
-    return _allow(matched, grant, held, address)
+    for hit in matched.allows:
+        if selects(hit.rule, grant, held, address) and unmet(hit, grant, held, address) is None:
+            return hit.allowed
+    denied = _nearest(matched, grant, held, address)
+    return Allowed(denied.rule, observed=denied) if matched.observe and denied.reason in _SOFT else denied
 
 
 def _public(matched: Matched, grant: Grant | None, held: frozenset[str], address: Address | None) -> Hit | None:
@@ -190,20 +200,19 @@ def _public(matched: Matched, grant: Grant | None, held: frozenset[str], address
     return None
 
 
-def _allow(matched: Matched, grant: Grant | None, held: frozenset[str], address: Address | None) -> Allowed | Denied:
-    failed: list[tuple[Reason, Hit]] = []
-    for hit in matched.allows:
-        if hit.rule.when is None or selects(hit.rule, grant, held, address):
-            reason = unmet(hit, grant, held, address)
-            if reason is None:
-                return hit.allowed
-            failed.append((reason, hit))
-    # A public rule that is still here did not hold for want of the right network.
-    failed += [(Reason.NETWORK, hit) for hit in matched.public if selects(hit.rule, grant, held, address)]
-    if not failed:
+def _nearest(matched: Matched, grant: Grant | None, held: frozenset[str], address: Address | None) -> Denied:
+    """Say what the allow lacked that was nearest to holding."""
+    hits = [hit for hit in (*matched.allows, *matched.public) if selects(hit.rule, grant, held, address)]
+    if not hits:
         return Denied(Reason.MISSING if grant is None else Reason.NO_RULE, held=held)
-    reason, hit = min(failed, key=lambda failure: _NEAREST.index(failure[0]))
+    # A public rule that did not hold lacks the right network alone.
+    failures = [(unmet(hit, grant, held, address, waived=hit.rule.public) or Reason.NETWORK, hit) for hit in hits]
+    reason, hit = min(failures, key=lambda failure: _NEAREST.index(failure[0]))
     return _refuse(reason, hit, grant, held)
+
+
+_SOFT = (Reason.INSUFFICIENT_SCOPE, Reason.NO_RULE)
+"""What an observing policy lets pass; a request without a grant never gets one of these."""
 
 
 def _leave(matched: Matched, grant: Grant | None, held: frozenset[str], address: Address | None) -> Allowed | Denied:

@@ -1,12 +1,13 @@
 """Presets: the rules for a whole REST surface, by operation, that ship with the package.
 
 The most specific operation that a path names decides alone. An operation that is not in the table needs the strictest
-scope that any known one of its family needs (the same method, module, version and first word), and the preset's
-``unknown`` scope where the family is not known either.
+scope that any known one of its family needs (the same method, module, version if it has one, and first word), and the
+preset's ``unknown`` scope where the family is not known either.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from functools import cache
 from importlib.resources import files
 from typing import TypedDict, cast
 
-from .patterns import PatternError, parse, split
-from .rules import Rule
-from .spelling import Spelling
+from ..patterns import PatternError, parse, split
+from ..rules import Rule
+from ..spelling import Spelling
 
-_FAMILY = 4  # /rest/<module>/<version>/<first word>
+_MODULE = 2  # segments: /rest/<module>
+_VERSION = re.compile(r"[0-9][0-9a-z.]*|latest")
 
 
 class _File(TypedDict, total=False):
@@ -48,7 +50,7 @@ class Preset:
 @cache
 def preset_names() -> tuple[str, ...]:
     """Give the names of the presets that ship with the package."""
-    names = (entry.name for entry in files(__package__).joinpath("presets").iterdir())
+    names = (entry.name for entry in files(__package__).iterdir())
     return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
 
 
@@ -66,7 +68,7 @@ def load_preset(name: str, mount: str = "") -> Preset:
     prefix = parse(mount or "/")
     if prefix.below or any(segment.literal is None for segment in prefix.segments):
         raise PatternError(f"{mount!r} must be a plain path, such as '/jira'")
-    data = cast(_File, tomllib.loads(files(__package__).joinpath("presets", f"{name}.toml").read_text("utf-8")))
+    data = cast(_File, tomllib.loads(files(__package__).joinpath(f"{name}.toml").read_text("utf-8")))
     mount = "" if mount in ("", "/") else str(prefix)
     templates = [path for methods in data["operations"].values() for paths in methods.values() for path in paths]
     spelling = Spelling(
@@ -146,6 +148,7 @@ def _order(scopes: Iterable[str]) -> list[str]:
 
 def _family(path: str) -> str | None:
     segments = split(path)
-    if len(segments) < _FAMILY or any("{" in segment for segment in segments[:_FAMILY]):
+    if len(segments) <= _MODULE:
         return None
-    return "/" + "/".join(segments[:_FAMILY])
+    family = segments[: _MODULE + (2 if _VERSION.fullmatch(segments[_MODULE]) else 1)]
+    return None if any("{" in segment for segment in family) else "/" + "/".join(family)
