@@ -89,7 +89,8 @@ def _networks(texts: Iterable[str]) -> tuple[Network, ...]:
         try:
             networks.append(ip_network(text))
         except ValueError as error:
-            problems.append(Problem("PAT-E020", "trusted_proxies", str(error), 'a network such as 10.0.0.0/8, or "unix"'))
+            hint = 'a network such as 10.0.0.0/8, or "unix"'
+            problems.append(Problem("PAT-E020", "trusted_proxies", str(error), hint))
     if problems:
         raise ConfigurationError(problems)
     return tuple(networks)

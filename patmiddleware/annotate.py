@@ -25,7 +25,7 @@ Environ keys that are read: ``HTTP_AUTHORIZATION`` and the headers of API keys (
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .errors import ConfigurationError
@@ -38,7 +38,7 @@ REQUEST_ID = "patmiddleware.request_id"
 CREDENTIAL = "patmiddleware.credential"
 
 # The environ's values are of any type, as PEP 3333 has it.
-Environ = MutableMapping[str, Any]
+Environ = dict[str, Any]
 
 SERVER_SET = ("REMOTE_USER", "AUTH_TYPE")
 """What a server with single sign-on sets itself; never a header."""

@@ -1,7 +1,7 @@
 """From request headers to a credential, or a refusal, or nothing. Malformed is not absent.
 
-Servers join repeated headers with commas, fold lines, keep or trim blanks, each in its own way. So the grammar is strict
-and a scheme is never searched for inside a value: whatever is not exactly one credential is refused.
+Servers join repeated headers with commas, fold lines, keep or trim blanks, each in its own way. So the grammar is
+strict and a scheme is never searched for inside a value: whatever is not exactly one credential is refused.
 """
 
 from __future__ import annotations
@@ -80,13 +80,12 @@ def _carriers(accept: tuple[str, ...]) -> Carriers:
 def _environ_key(name: str) -> str:
     key = "HTTP_" + name.upper().replace("-", "_")
     if not _TOKEN.fullmatch(name) or key in _TAKEN:
-        raise ConfigurationError(f"{name!r} can't be the header of an API key", setting="accept", hint="header:X-API-Key")
+        message = f"{name!r} can't be the header of an API key"
+        raise ConfigurationError(message, setting="accept", hint="header:X-API-Key")
     return key
 
 
-def parse_authorization(
-    value: str | None, accept: Iterable[str] = ("bearer", "basic")
-) -> Credential | Denied | None:
+def parse_authorization(value: str | None, accept: Iterable[str] = ("bearer", "basic")) -> Credential | Denied | None:
     """Read the value of an ``Authorization`` header.
 
     Args:
@@ -154,7 +153,9 @@ def _basic(text: str) -> Carried | Denied:
     return "Basic", username, password
 
 
-def _with_keys(environ: Mapping[str, Any], keys: tuple[str, ...], carried: Carried | Denied | None) -> Carried | Denied | None:
+def _with_keys(
+    environ: Mapping[str, Any], keys: tuple[str, ...], carried: Carried | Denied | None
+) -> Carried | Denied | None:
     for key in keys:
         text = environ.get(key, "").strip(_OWS)
         if not text:

@@ -1,8 +1,8 @@
 """Every exception that leaves this package.
 
 Two roots by blame: :class:`ConfigurationError` is yours to mend before starting, :class:`BackendError` is the fault of
-something behind us. :class:`RefusedError` answers a request for a token that the limits forbid. A refused *HTTP request*
-is never an exception, but a :class:`~patmiddleware.model.Denied`.
+something behind us. :class:`RefusedError` answers a request for a token that the limits forbid. A refused *HTTP
+request* is never an exception, but a :class:`~patmiddleware.model.Denied`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class BackendError(PATMiddlewareError):
     """A store or a directory failed; the cause is chained."""
 
 
-class BackendUnavailable(BackendError):  # noqa: N818 - the name is part of the public contract
+class BackendUnavailable(BackendError):
     """A store or a directory can't be asked now. Nothing is known about the token or the owner: answer 503."""
 
 

@@ -89,7 +89,9 @@ class TokenStore(TokenReader, Revisioned, Protocol):
         """
 
     def replace(self, token: Token, expected: Token) -> None:
-        """Write ``token`` over the record with its id, if that is still ``expected``; last use is neither compared nor written.
+        """Write ``token`` over the record with its id, if that is still ``expected``.
+
+        Last use is neither compared nor written.
 
         Raises:
             ConflictError: when the record has changed or is gone.
@@ -136,7 +138,7 @@ Change: TypeAlias = Add | Replace | Remove
 
 @runtime_checkable
 class Transactional(Protocol):
-    """A store that can make several changes as one. With it a rotation is one transaction; the shipped stores have it."""
+    """A store that can make several changes as one; the shipped ones can. With it a rotation is one transaction."""
 
     def commit(self, changes: Iterable[Change]) -> None:
         """Make all the changes or, on any error, none. The revision is raised once.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -40,8 +39,8 @@ class PATMiddleware:
     Args:
         app: the application behind the gate.
         store: a token reader, or an address such as ``sqlite:///tokens.db``.
-        policy: what tokens may do: a :class:`~patmiddleware.policy.Policy`, the path of its TOML file, an object of your
-            own with ``decide``, or None: any valid token is enough, but one with limits, which nothing could keep.
+        policy: what tokens may do: a :class:`~patmiddleware.policy.Policy`, the path of its TOML file, an object of
+            your own with ``decide``, or None: any valid token is enough, but one with limits, which nothing could keep.
         directory: where owners must exist and be active, or its address; None: nobody is asked.
         accept: where a token may stand: ``bearer``, ``basic`` (in place of the password), ``token``,
             ``header:X-API-Key``.
@@ -49,7 +48,7 @@ class PATMiddleware:
             (name or mail address), ``ignore``, or a callable ``(username, owner) -> bool``.
         realm: of the challenges.
         missing: ``reject``, or ``annotate``: let pass what is wrong with the credential alone, and paths that no rule
-            mentions, for an application that decides itself. Denies, networks, failed requires and outages still refuse.
+            mentions, for an application that decides itself. Denies, networks, failed requires and outages still bind.
         errors: the body of a refusal: ``problem`` (RFC 9457), ``jira``, or a callable
             ``(denied, status, request_id) -> (content_type, body)``.
         cache: bounds of what is kept in memory.
@@ -107,7 +106,13 @@ class PATMiddleware:
         self._annotates = missing == "annotate"
         self._keep_credential = keep_credential
         self._taken = ("HTTP_AUTHORIZATION", *self._carriers.keys)
-        self._rules = Rulebook(self.policy, self._addresses, raw_target == "check", self._annotates)
+        self._rules = Rulebook(
+            self.policy,
+            self._addresses,
+            checks_raw=raw_target == "check",
+            needs_path=passwords is not None,
+            lenient=self._annotates,
+        )
         self._resolver = Resolver(
             self.store, self.directory, settings=cache, basic_username=basic_username, expand=expand
         )
@@ -181,7 +186,7 @@ class PATMiddleware:
         return found
 
     def _without(self, denied: Denied, place: Place, environ: Environ) -> tuple[Allowed | Denied, Denied | None]:
-        """Go on without a grant where that is asked for, though the credential is bad; an outage is never let through."""
+        """Go on without a grant where that is asked for, though the credential is bad; never through an outage."""
         if not self._annotates or denied.reason is Reason.UNAVAILABLE:
             return denied, None
         decision = self._rules.decide(place, None, environ)
@@ -194,7 +199,9 @@ class PATMiddleware:
         if isinstance(presented, Denied) or denied.reason is not Reason.UNKNOWN:
             return denied
         admitted = gate.admit(presented, place.path, wall)
-        return Identity(admitted) if isinstance(admitted, Grant) else admitted or denied
+        if admitted is None:
+            return denied
+        return Identity(admitted) if isinstance(admitted, Grant) else admitted
 
     def _annotate_none(self, environ: Environ, invalid: Denied | None) -> None:
         if invalid is not None and self._keeps_user:

@@ -251,7 +251,7 @@ class Request:
 
 
 class Reason(StrEnum):
-    """Why a request was refused: the fine word, for the audit. What a client hears is in :mod:`patmiddleware.reject`."""
+    """Why a request was refused: the fine word, for the audit. :mod:`patmiddleware.reject` has what clients hear."""
 
     MISSING = "missing"
     MALFORMED = "malformed"

@@ -39,7 +39,8 @@ class PasswordSettings:
             for name in ("paths", "owners", "scopes")
             if not getattr(self, name) or isinstance(getattr(self, name), str)
         ]
-        if not isinstance(self.until, datetime) or self.until.utcoffset() is None:
+        until: object = self.until
+        if not isinstance(until, datetime) or until.utcoffset() is None:
             problems.append(Problem("PAT-E031", "passwords.until", "must be a time with a time zone"))
         if problems:
             raise ConfigurationError(problems)
@@ -83,7 +84,7 @@ class PasswordGate:
             return None
         try:
             owner = self._directory.authenticate(name, password)
-        except Exception as error:  # noqa: BLE001 - an outage, whatever it is: see unavailable()
+        except Exception as error:
             return Denied(Reason.UNAVAILABLE, detail=str(unavailable("the directory", error)))
         if owner is None or owner.name != name:
             return Denied(Reason.UNKNOWN)

@@ -1,8 +1,8 @@
 """The one path that is judged: what the application will route on, or a refusal.
 
-Servers decode, merge and resolve paths each in their own way, so nothing is repaired here: a path that two programs could
-read differently is refused. Only ``PATH_INFO`` counts, for that is what applications route on; where the server tells the
-raw target too, the two must agree.
+Servers decode, merge and resolve paths each in their own way, so nothing is repaired here: a path that two programs
+could read differently is refused. Only ``PATH_INFO`` counts, for that is what applications route on; where the server
+tells the raw target too, the two must agree.
 """
 
 from __future__ import annotations

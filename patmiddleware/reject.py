@@ -1,7 +1,7 @@
 """From a refusal to a WSGI answer: one table for status, challenge and words, three shapes of body.
 
-A 401 tells nothing finer than "no credential" or "invalid token": unknown, expired and revoked tokens give the same bytes,
-but for the request id. A 403 tells an authenticated caller what was needed and held, and the rule.
+A 401 tells nothing finer than "no credential" or "invalid token": unknown, expired and revoked tokens give the same
+bytes, but for the request id. A 403 tells an authenticated caller what was needed and held, and the rule.
 """
 
 from __future__ import annotations
@@ -48,9 +48,11 @@ _MISSING = "This needs a personal access token. Send it as 'Authorization: Beare
 
 ROWS: Mapping[Reason, Row] = {
     Reason.MISSING: Row(401, "missing", "plain", _MISSING),
-    Reason.UNSUPPORTED: Row(401, "unsupported", "plain", "This way of authenticating is not accepted. Use one of those offered."),
+    Reason.UNSUPPORTED: Row(
+        401, "unsupported", "plain", "This way of authenticating is not accepted. Use one of those offered."
+    ),
     Reason.MALFORMED: Row(
-        400, "malformed", "invalid_request", "The credential is malformed, or there is more than one. Send exactly one."
+        400, "malformed", "invalid_request", "The credential is malformed, or is not the only one. Send exactly one."
     ),
     Reason.UNKNOWN: _INVALID,
     Reason.EXPIRED: _INVALID,
@@ -58,7 +60,7 @@ ROWS: Mapping[Reason, Row] = {
     Reason.OWNER_INACTIVE: _INVALID,
     Reason.OWNER_MISMATCH: _INVALID,
     Reason.AMBIGUOUS_PATH: Row(
-        400, "ambiguous_path", "none", "The path could be read in more than one way. Send it plain, without encoded separators."
+        400, "ambiguous_path", "none", "The path can be read in more than one way. Send it without encoded separators."
     ),
     Reason.METHOD: Row(400, "method", "none", "The method must be an upper-case token, such as GET."),
     Reason.INSUFFICIENT_SCOPE: Row(
@@ -71,7 +73,7 @@ ROWS: Mapping[Reason, Row] = {
     Reason.GROUP: Row(403, "group", "none", "This is only for members of certain groups."),
     Reason.RATE_LIMITED: Row(429, "rate_limited", "none", "There were too many requests. Wait, then try again."),
     Reason.UNAVAILABLE: Row(
-        503, "unavailable", "none", "Tokens can't be checked at the moment. Nothing is wrong with yours; try again soon."
+        503, "unavailable", "none", "Tokens can't be checked at the moment. Yours may be fine: try again soon."
     ),
 }
 
@@ -115,8 +117,8 @@ class Refusals:
         elif errors in _BODIES:
             self._body = _BODIES[errors]
         else:
-            known = ", ".join(_BODIES)
-            raise ConfigurationError(f"{errors!r} is no shape of an error", setting="errors", hint=f"{known}, or a callable")
+            hint = f"{', '.join(_BODIES)}, or a callable"
+            raise ConfigurationError(f"{errors!r} is no shape of an error", setting="errors", hint=hint)
 
     def __call__(
         self, denied: Denied, environ: WSGIEnvironment, start_response: StartResponse, request_id: str

@@ -50,21 +50,31 @@ class Rulebook:
         policy: None: any valid token is enough.
         addresses: finds the client's, where it matters.
         checks_raw: whether the raw target must agree with the path.
+        needs_path: whether somebody else asks for the path, though there is no policy.
         lenient: let pass what only lacks a credential or a rule, for an application that decides itself.
     """
 
-    def __init__(self, policy: AccessPolicy | None, addresses: Addresses, checks_raw: bool, lenient: bool) -> None:
+    def __init__(
+        self,
+        policy: AccessPolicy | None,
+        addresses: Addresses,
+        *,
+        checks_raw: bool = True,
+        needs_path: bool = False,
+        lenient: bool = False,
+    ) -> None:
         if policy is not None and not callable(getattr(policy, "decide", None)):
             raise ConfigurationError(f"{policy!r} has no method decide(grant, request)", setting="policy")
         self._ours = policy if isinstance(policy, Policy) else None
         self._policy, self._addresses = policy, addresses
         self._checks_raw, self._lenient = checks_raw, lenient
+        self._needs_path = needs_path or policy is not None
         self._parameters = self._ours is not None and self._ours.allow_path_parameters
         self._places: dict[tuple[str, str], Place] = {}
 
     def place(self, environ: Environ) -> Place | Denied:
         """Find out where a request goes, or refuse one that two programs could read differently."""
-        if self._policy is None:
+        if not self._needs_path:
             return _ANYWHERE
         path_info = environ.get("PATH_INFO") or ""
         place = self._places.get((environ["REQUEST_METHOD"], path_info))
@@ -122,7 +132,7 @@ class Rulebook:
 
     def _foreign(self, policy: AccessPolicy, grant: Grant | None, request: Request) -> Allowed | Denied:
         try:
-            decision = policy.decide(grant, request)
+            decision: object = policy.decide(grant, request)
         except Exception:  # whatever a policy of the user's raises, what can't be judged is refused
             logger.exception("the policy raised an error, so the request was refused")
             return Denied(Reason.MISSING if grant is None else Reason.DENIED)

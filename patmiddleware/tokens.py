@@ -27,7 +27,7 @@ _BODY = re.compile(rf"[0-9A-Za-z]{{{SECRET_LENGTH + CHECKSUM_LENGTH}}}")
 _PEPPER_LENGTH = 16
 
 
-def check_prefix(prefix: str) -> str:
+def check_prefix(prefix: object) -> str:
     """Give the prefix back if it may be one.
 
     Raises:

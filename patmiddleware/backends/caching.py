@@ -1,8 +1,8 @@
 """What is known of tokens and owners, kept for a while: fresh, bounded, and looked up once however many ask.
 
 The cache holds *who*, never a verdict. Known tokens and misses live apart, so that garbage can't push out good tokens.
-Every entry carries the store's revision that was known before its look-up began; an entry of another revision is looked up
-again. The revision is asked for at most every ``poll`` seconds, and at once after a change in this process.
+Every entry carries the store's revision that was known before its look-up began; an entry of another revision is looked
+up again. The revision is asked for at most every ``poll`` seconds, and at once after a change in this process.
 
 Time is measured twice, by the monotonic clock and by the wall clock: whichever says "over" first counts. So no step of
 the wall clock lengthens anything.
@@ -64,6 +64,9 @@ class Window:
     def over(self, mono: float, wall: float) -> float:
         """For how many seconds it has been over."""
         return max(mono - self.mono_until, wall - self.wall_until)
+
+
+ALWAYS = Window(FOREVER, FOREVER)
 
 
 class Entry(Window, Generic[V]):
@@ -318,7 +321,7 @@ class TokenCache:
             if kept is not None:
                 return kept
             raise unavailable("the token store", error) from error
-        alive = token is not None and token.revoked is None and (token.expires is None or token.expires.timestamp() > wall)
+        alive = token is not None and token.revoked is None and not _has_expired(token, wall)
         seconds = self._lifetime if alive else self._miss_lifetime
         entry = Entry(token, revision, seconds, self._monotonic(), wall)
         self._store(key, entry, alive)
@@ -340,6 +343,10 @@ class TokenCache:
             other.pop(key, None)
             if here_.maxsize >= 1:
                 here_[key] = entry
+
+
+def _has_expired(token: Token, wall: float) -> bool:
+    return token.expires is not None and token.expires.timestamp() <= wall
 
 
 class OwnerCache:

@@ -80,7 +80,8 @@ def _why(reason: Reason | None, hit: Hit, caller: Caller) -> str:
         case Reason.GROUP:
             return f"needs one of the groups {_listed(rule.groups)}"
         case Reason.NETWORK:
-            return f"needs an address in {_listed(map(str, rule.networks))}, this one is {caller.address or 'not known'}"
+            networks = _listed(map(str, rule.networks))
+            return f"needs an address in {networks}, this one is {caller.address or 'not known'}"
         case Reason.LIMIT:
             captured = ", ".join(f"{name}={value}" for name, value in hit.captures.items()) or "nothing"
             return f"the token is limited, and the path captures {captured}"

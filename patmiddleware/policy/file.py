@@ -22,8 +22,19 @@ _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 _METHOD = re.compile(r"[A-Z][A-Z0-9!#$%&'*+.^_`|~-]*")
 _TOP = ("scopes", "rule", "preset", "observe", "allow_path_parameters")
 _RULE = (
-    "id about effect methods path scopes public groups networks when limits credentials"  # noqa: SIM905 - reads better
-).split()
+    "id",
+    "about",
+    "effect",
+    "methods",
+    "path",
+    "scopes",
+    "public",
+    "groups",
+    "networks",
+    "when",
+    "limits",
+    "credentials",
+)
 _WHEN = ("groups", "owners", "networks", "scopes")
 
 T = TypeVar("T")
@@ -163,7 +174,7 @@ class _Reader:
             self.names(table, ("about", "includes"), where)
             self.value(table, "about", where, str, "")
             if not _SCOPE.fullmatch(name):
-                self.wrong("PAT-E207", where, "can't be a scope: no blanks, quotes, backslashes, or non-ASCII characters")
+                self.wrong("PAT-E207", where, "can't be a scope: it has a blank, a quote, a backslash or non-ASCII")
             if name in self.scopes:
                 self.wrong("PAT-E207", where, "is already defined by a preset", "choose another name, and include it")
             own[name] = frozenset(self.strings(table, "includes", where))
@@ -223,7 +234,7 @@ class _Reader:
 
     def pattern(self, text: str, where: str) -> tuple[Pattern, ...]:
         try:
-            found = (parse(text),)
+            found: tuple[Pattern, ...] = (parse(text),)
         except PatternError as error:
             self.wrong("PAT-E213", where, str(error))
             return ()
@@ -239,7 +250,7 @@ class _Reader:
             if not _METHOD.fullmatch(name):
                 self.wrong("PAT-E214", f"{where}.methods", f"{name!r} is not a method", f"write {name.upper()!r}")
         if not names and rule["methods"] in ([], ()):
-            self.wrong("PAT-E214", f"{where}.methods", "is empty, so the rule could never match", "leave it out for any")
+            self.wrong("PAT-E214", f"{where}.methods", "is empty: the rule could never match", "leave it out for any")
         return frozenset(names)
 
     def rule(self, table: Mapping[str, object], where: str, number: int) -> Rule | None:

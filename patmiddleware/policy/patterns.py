@@ -121,7 +121,7 @@ class Segment:
         return 3 if self.elements[0].kind in ("any", "run") else 2
 
     def match(self, text: str) -> Mapping[str, str] | None:
-        """Give the captures, or None where the segment does not match. Of several splits, the first parts are longest."""
+        """Give the captures, or None for no match. Of several splits, the one whose first parts are longest."""
         if self.regex is None:
             return _step(self.elements, text)
         found = self.regex.fullmatch(text)
@@ -177,7 +177,7 @@ def split(path: str) -> list[str]:
     return parts
 
 
-def parse(text: str) -> Pattern:
+def parse(text: object) -> Pattern:
     """Read a pattern.
 
     Raises:
@@ -205,7 +205,10 @@ def _elements(part: str, whole: str) -> list[Element]:
             break
         end = item.end()
         braced, stars, literal = item.groups()
-        elements.append(Element("text", literal) if literal else _star(stars, whole) if stars else _capture(braced, whole))
+        if literal:
+            elements.append(Element("text", literal))
+        else:
+            elements.append(_star(stars, whole) if stars else _capture(braced, whole))
     if end != len(part):
         raise PatternError(f"{whole!r} has a brace without its partner")
     return elements
@@ -267,7 +270,7 @@ def _expression(element: Element) -> str:
 
 
 def _step(elements: Sequence[Element], text: str) -> Mapping[str, str] | None:
-    """Match by stepping over the elements with the set of all positions that can be reached: linear, whatever is sent."""
+    """Match by stepping over the elements with the set of positions that can be reached: linear, whatever is sent."""
     reached = [frozenset({0})]
     for element in elements:
         reached.append(_reach(element, reached[-1], text))

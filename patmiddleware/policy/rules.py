@@ -1,7 +1,7 @@
 """Rules, and how a request is judged by those that its path matches.
 
-The order is always: any matching deny refuses; every matching require must hold; then one matching allow must hold; else
-the request is refused.
+The order is always: any matching deny refuses; every matching require must hold; then one matching allow must hold;
+else the request is refused.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def within(address: Address | None, networks: Iterable[Network]) -> bool:
 
 
 def selects(rule: Rule, grant: Grant | None, held: frozenset[str], address: Address | None) -> bool:
-    """Whether a rule is about this caller. Where the address isn't known, a rule that refuses is, one that allows isn't."""
+    """Whether a rule is about this caller. Where the address isn't known, only rules that refuse are."""
     when = rule.when
     if when is None:
         return True

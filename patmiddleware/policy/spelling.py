@@ -1,7 +1,7 @@
 """One form for judging, where a server takes several spellings of one resource.
 
-A preset knows that ``/rest/api/latest/issue/abc-1.json`` is ``/rest/api/2/issue/ABC-1``. Paths are mapped before any rule
-is asked, and the paths of rules are mapped at load in the same way, so that a deny holds for every spelling. What is
+A preset knows that ``/rest/api/latest/issue/abc-1.json`` is ``/rest/api/2/issue/ABC-1``. Paths are mapped before any
+rule is asked, and the paths of rules are mapped at load in the same way, so that a deny holds for every spelling. What is
 served or forwarded is as it came.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeAlias
 
 from .patterns import Element, Pattern, Segment, split
@@ -72,7 +73,7 @@ class Spelling:
     def _ending(self, segments: list[str]) -> list[str]:
         for root, endings in self.endings.items():
             if tuple(segments[: len(root)]) == root and len(segments) > len(root):
-                return [*segments[:-1], _cut(segments[-1], endings)]
+                return [*segments[:-1], _cut(endings, segments[-1])]
         return segments
 
     def _version(self, segments: list[str]) -> list[str]:
@@ -104,7 +105,7 @@ class Spelling:
 
     def _cut_endings(self, form: Form, below: bool) -> list[Form]:
         cut = [
-            (*form[:-1], _map_words(form[-1], lambda word, endings=endings: _cut(word, endings)))
+            (*form[:-1], _map_words(form[-1], partial(_cut, endings)))
             for root, endings in self.endings.items()
             if not below and len(form) > len(root) and _may_begin(form, root)
         ]
@@ -114,7 +115,7 @@ class Spelling:
         mapped = [
             (
                 *form[: len(module)],
-                _map_words(form[len(module)], lambda word, known=known: known[0] if word in known else word),
+                _map_words(form[len(module)], partial(_first, known)),
                 *form[len(module) + 1 :],
             )
             for module, known in self.versions.items()
@@ -140,7 +141,11 @@ def _may_begin(form: Form, words: Sequence[str]) -> bool:
     return all(segment.match(word) is not None for segment, word in zip(form, words, strict=False))
 
 
-def _cut(word: str, endings: Iterable[str]) -> str:
+def _first(known: Sequence[str], word: str) -> str:
+    return known[0] if word in known else word
+
+
+def _cut(endings: Iterable[str], word: str) -> str:
     for ending in endings:
         if word.endswith(ending) and len(word) > len(ending):
             return word.removesuffix(ending)
