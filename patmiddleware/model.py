@@ -31,8 +31,13 @@ class Secret:
 
     __slots__ = ("_text",)
 
+    _text: str
+
     def __init__(self, text: str) -> None:
-        self._text = text
+        object.__setattr__(self, "_text", text)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("a Secret can't be changed")
 
     @property
     def digest(self) -> bytes:
@@ -129,7 +134,7 @@ def _limits(values: Mapping[str, Iterable[str]]) -> Mapping[str, frozenset[str]]
     return MappingProxyType({name: _names(f"limits[{name!r}]", allowed) for name, allowed in values.items()})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Token:
     """The stored record of a token. The secret is not in it.
 
@@ -182,7 +187,7 @@ class Token:
         _aware("expires", self.expires)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Owner:
     """The person or service that a token acts for, as a directory knows it."""
 
@@ -321,7 +326,7 @@ class Minted:
     token: Token
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class CacheSettings:
     """Bounds of the caches on the request's path; all times in seconds.
 

@@ -1,0 +1,1 @@
+"""What ``patmiddleware demo`` runs."""

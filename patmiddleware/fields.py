@@ -1,0 +1,135 @@
+"""What may stand in a token's fields.
+
+Each function gives what was given back, in the form that a record keeps, or refuses it with one sentence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_interface
+from unicodedata import category
+
+from .errors import RefusedError
+from .model import Network
+
+TEXT_LENGTH = 255
+
+# RFC 6749, section 3.3: scope-token.
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
+
+
+def check_owner(owner: object) -> str:
+    """Give the owner's name back, if it may be one.
+
+    Raises:
+        RefusedError: when it is empty, too long, or has blanks around it or a control character in it.
+    """
+    name = _text("the owner", owner)
+    if name != name.strip():
+        raise RefusedError("the owner has blanks around the name: leave them out")
+    return name
+
+
+def check_name(name: object) -> str:
+    """Give the token's name back, if it may be one.
+
+    Raises:
+        RefusedError: when it is empty, too long, or has a control character in it.
+    """
+    return _text("the name of the token", name)
+
+
+def check_scopes(scopes: object) -> frozenset[str]:
+    """Give the scopes, if each may be one (RFC 6749, section 3.3).
+
+    Raises:
+        RefusedError: when one is empty, or has a blank, a quote, a backslash or a non-ASCII character in it.
+    """
+    return frozenset(map(_scope, _collection("scopes", scopes)))
+
+
+def check_networks(networks: object) -> tuple[Network, ...]:
+    """Give the networks, each once.
+
+    Raises:
+        RefusedError: when one is none, or has host bits set.
+    """
+    return tuple(dict.fromkeys(map(_network, _collection("networks", networks))))
+
+
+def check_limits(limits: object) -> Mapping[str, frozenset[str]]:
+    """Give the limits, if every one has a name and values.
+
+    Raises:
+        RefusedError: when a name or a value is empty or has a control character in it, or there is no value.
+    """
+    if not isinstance(limits, Mapping):
+        raise RefusedError("limits must map names to values, such as project to OPS and WEB")
+    return {_text("the name of a limit", name): _values(name, values) for name, values in limits.items()}
+
+
+def check_attributes(attributes: object) -> Mapping[str, str]:
+    """Give the attributes, if they are pairs of text that any store can keep.
+
+    Raises:
+        RefusedError: when one is not.
+    """
+    if not isinstance(attributes, Mapping):
+        raise RefusedError("attributes must map names to text")
+    return {_text("the name of an attribute", name): _storable(name, text) for name, text in attributes.items()}
+
+
+def _scope(name: object) -> str:
+    if not isinstance(name, str) or not _SCOPE.fullmatch(name) or len(name) > TEXT_LENGTH:
+        raise RefusedError(
+            f"{name!r:.80} can't be a scope: no blanks, quotes, backslashes or non-ASCII characters, "
+            f"and {TEXT_LENGTH} characters at the most"
+        )
+    return name
+
+
+def _text(what: str, text: object) -> str:
+    if not isinstance(text, str):
+        raise RefusedError(f"{what} must be text, not {type(text).__name__}")
+    if not text.strip():
+        raise RefusedError(f"{what} is empty: give one")
+    if len(text) > TEXT_LENGTH:
+        raise RefusedError(f"{what} has {len(text)} characters: {TEXT_LENGTH} are the most")
+    if any(category(character) in ("Cc", "Cs") for character in text):
+        raise RefusedError(f"{what} has a control character or half a character in it: leave that out")
+    return text
+
+
+def _storable(name: object, text: object) -> str:
+    if not isinstance(text, str) or any(character == "\0" or category(character) == "Cs" for character in text):
+        raise RefusedError(f"the attribute {name!r} must be text, without NUL and half characters")
+    return text
+
+
+def _values(name: object, values: object) -> frozenset[str]:
+    what = f"a value of the limit {name!r}"
+    found = frozenset(_text(what, value) for value in _collection(f"limits[{name!r}]", values))
+    if not found:
+        raise RefusedError(f"the limit {name!r} has no values, and would allow nothing: give one, or leave it out")
+    return found
+
+
+def _network(value: object) -> Network:
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    try:
+        interface = ip_interface(value) if isinstance(value, str) and "%" not in value else None
+    except ValueError:
+        interface = None
+    if interface is None:
+        raise RefusedError(f"{value!r:.80} is not a network: write it as 10.0.0.0/8 or 2001:db8::/32")
+    if interface.ip != interface.network.network_address:
+        raise RefusedError(f"the network {value!r} has host bits set: did you mean {interface.network}?")
+    return interface.network
+
+
+def _collection(what: str, values: object) -> tuple[object, ...]:
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise RefusedError(f"{what} must be a collection, not {type(values).__name__}")
+    return tuple(values)

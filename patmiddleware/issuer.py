@@ -1,0 +1,375 @@
+"""Make, rotate and revoke tokens: the only place that does.
+
+What may be made is judged in :mod:`patmiddleware.issuance`; how records that belong together change together stands in
+:mod:`patmiddleware.lineage`. A secret is handed out only after nothing that ran at the same time can have forbidden it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from threading import Lock
+
+from . import fields, issuance
+from .audit import AuditLog
+from .changes import here
+from .errors import BackendError, ConfigurationError, ConflictError, RefusedError, UnknownTokenError
+from .interfaces import AccessPolicy, TokenStore
+from .issuance import IssuerLimits as IssuerLimits
+from .issuance import KnownScopes, earliest, is_live
+from .lineage import ATTEMPTS, Lineage, too_busy
+from .model import NO_LIMITS, NOTHING, Grant, Minted, Network, Owner, Revocation, Secret, Token
+from .tokens import DEFAULT_PREFIX, check_prefix, may_exist, mint_secret
+
+ID_BYTES = 8
+DEFAULT_LIMITS = IssuerLimits()
+DEFAULT_OVERLAP = timedelta(hours=1)
+
+# Of the whole process: two issuers over one store count the same tokens.
+_counting = Lock()
+
+
+class Issuer:
+    """Makes, rotates and revokes the tokens of a store.
+
+    Args:
+        store: where tokens are kept. A ``prefix`` that it shows is that of new tokens.
+        limits: what is made, and for whom.
+        policy: ours knows the scopes and what they include, so that an unknown one is refused; any other does not.
+        clock: gives seconds since the epoch.
+        audit: hears of each token that is made, rotated or revoked.
+
+    Raises:
+        ConfigurationError: when the store can only be read, or a forced scope is unknown to the policy.
+    """
+
+    def __init__(
+        self,
+        store: TokenStore,
+        *,
+        limits: IssuerLimits = DEFAULT_LIMITS,
+        policy: AccessPolicy | None = None,
+        clock: Callable[[], float] = time.time,
+        audit: AuditLog | None = None,
+    ) -> None:
+        self.store = _writable(store)
+        self.limits = limits
+        self._lineage = Lineage(store, self._now)
+        self._prefix = check_prefix(getattr(store, "prefix", DEFAULT_PREFIX))
+        self._foreign = bool(getattr(store, "foreign", True))
+        self._scopes = KnownScopes(policy)
+        self._clock = clock
+        self._audit = audit
+        try:
+            self._scopes.check(limits.ordinary_scopes or frozenset())
+        except RefusedError as error:
+            raise ConfigurationError(str(error), setting="issuer.ordinary_scopes") from None
+
+    def mint(
+        self,
+        *,
+        owner: str,
+        name: str,
+        scopes: Iterable[str] = (),
+        lifetime: timedelta | None = None,
+        networks: Iterable[Network | str] = (),
+        limits: Mapping[str, Iterable[str]] = NO_LIMITS,
+        actor: Grant | Owner | None = None,
+        attributes: Mapping[str, str] = NOTHING,
+    ) -> Minted:
+        """Make a token.
+
+        Args:
+            owner: the name of the person or service that it acts for.
+            name: what its owner calls it.
+            scopes: names of scopes; none opens only what any valid token may do.
+            lifetime: None: the default; ``timedelta.max``: it does not expire.
+            networks: where it may come from; none: anywhere.
+            limits: capture name to the values that it is limited to.
+            actor: who asks; None: the operator at the console. With the grant of a token it is made a child of that.
+            attributes: free text pairs, kept with the record.
+
+        Returns:
+            The secret, this once, and the record.
+
+        Raises:
+            RefusedError: when something is wrong with what is asked for, or the limits forbid it; nothing is kept then.
+            BackendUnavailable: when the store can't be asked or written.
+        """
+        now = self._now()
+        draft = Token(
+            id=secrets.token_hex(ID_BYTES),
+            owner=fields.check_owner(owner),
+            name=fields.check_name(name),
+            scopes=fields.check_scopes(scopes),
+            created=now,
+            expires=self.limits.expiry(now, lifetime),
+            networks=fields.check_networks(networks),
+            limits=fields.check_limits(limits),
+            attributes=fields.check_attributes(attributes),
+        )
+        self._scopes.check(draft.scopes)
+        if actor is not None:
+            draft = issuance.for_actor(draft, actor, self.limits)
+        if isinstance(actor, Grant) and actor.token_id is not None:
+            parent = self._parent(actor.token_id)
+            draft = issuance.as_child(draft, parent, self._scopes, lifetime_asked=lifetime is not None)
+        secret = mint_secret(self._prefix)
+        self._add(draft, secret)
+        self._tell("token.created", draft, by=draft.created_by)
+        return Minted(secret, draft)
+
+    def rotate(
+        self,
+        secret_or_id: Secret | str,
+        overlap: timedelta = DEFAULT_OVERLAP,
+        *,
+        by: str | None = None,
+        lifetime: timedelta | None = None,
+    ) -> Minted:
+        """Give a token a successor with a new secret and id. The old one lives on for the overlap; children move over.
+
+        Args:
+            secret_or_id: a holder shows the secret, an operator names the id.
+            overlap: how long the old secret stays good, at the most; zero: not at all.
+            by: who asks, if not the holder.
+            lifetime: of the successor; None: as long as the old one was given. Cut to the maximum, and to what is left
+                of the parent's.
+
+        Raises:
+            UnknownTokenError: when there is no such token.
+            RefusedError: when the token is expired, revoked, or was rotated before. To show a secret that was rotated
+                out, after its overlap, revokes the whole family.
+            BackendUnavailable: when the store can't be asked or written.
+        """
+        if lifetime is not None:
+            issuance.check_lifetime(lifetime)
+        issuance.check_overlap(overlap)
+        for _ in range(ATTEMPTS):
+            token, shown = self._look_up(secret_or_id)
+            self._judge_rotation(token, shown)
+            successor, secret = self._successor(token, lifetime), mint_secret(self._prefix)
+            expires = earliest(token.expires, issuance.end(successor.created, overlap))
+            try:
+                self._lineage.hand_over(token, expires, successor, secret)
+            except ConflictError:
+                continue
+            self._judge_successor(successor)
+            self._tell("token.rotated", successor, by=by)
+            return Minted(secret, successor)
+        raise too_busy()
+
+    def revoke(self, id: str, *, by: str | None = None, why: str = "") -> tuple[str, ...]:
+        """Revoke a token, its children, and the one that it replaced, where that lives on for an overlap.
+
+        Args:
+            id: of the token. One that is revoked already stays as it is.
+            by: who revokes it.
+            why: the reason, in words.
+
+        Returns:
+            The ids of what was revoked now.
+
+        Raises:
+            UnknownTokenError: when there is no such token.
+            BackendUnavailable: when the store can't be asked or written; some may be revoked then.
+        """
+        if self.store.get(id) is None:
+            raise UnknownTokenError("no token has this id: look it up in the list of tokens")
+        return self._revoke(lambda: filter(None, [self.store.get(id)]), by, why)
+
+    def revoke_owner(self, name: str, *, by: str | None = None, why: str = "") -> tuple[str, ...]:
+        """Revoke every live token of an owner, as :meth:`revoke` does."""
+        return self._revoke(lambda: self._lineage.live(self.store.list(owner=name, revoked=False)), by, why)
+
+    def revoke_before(self, time: datetime, *, by: str | None = None, why: str = "") -> tuple[str, ...]:
+        """Revoke every live token that was made before a time (aware), as :meth:`revoke` does."""
+        issuance.check_moment(time)
+        return self._revoke(lambda: self._lineage.live(self.store.list(created_before=time, revoked=False)), by, why)
+
+    def revoke_secret(self, secret: Secret | str, *, by: str | None = None, why: str = "") -> tuple[str, ...]:
+        """Revoke the token that has this secret, as :meth:`revoke` does: whoever holds it may.
+
+        Raises:
+            UnknownTokenError: when no token has it.
+        """
+        return self.revoke(self._find(secret).id, by=by, why=why)
+
+    def purge(self, before: datetime) -> tuple[str, ...]:
+        """Forget tokens that were dead before a time (aware), once all of their family were.
+
+        Until then a token that was rotated out is kept, so that its secret is still known for one when it is shown.
+
+        Returns:
+            The ids of the forgotten tokens.
+        """
+        issuance.check_moment(before)
+        until = min(before, self._now())
+        dead = (token for token in self.store.list(created_before=until) if issuance.was_dead(token, until))
+        families = [self.store.list(family=family) for family in sorted({token.family for token in dead})]
+        gone = [one.id for family in families if all(issuance.was_dead(one, until) for one in family) for one in family]
+        if gone:
+            self._lineage.forget(gone)
+        return tuple(gone)
+
+    def get(self, id: str) -> Token | None:
+        """Give the record with this id, with its last use, or None."""
+        return self.store.get(id)
+
+    def _add(self, token: Token, secret: str) -> None:
+        with _counting if self.limits.maximum_per_owner is not None else nullcontext():
+            self._judge_number(token.owner, more=1)
+            self.store.add(token, secret)
+            try:
+                # Judged once more now that nobody can overlook it: another process may have added one to the number
+                # meanwhile, or revoked the parent and found no child.
+                self._judge_number(token.owner)
+                self._judge_parent(token)
+            except (RefusedError, BackendError):
+                self.store.remove(token.id)
+                raise
+            finally:
+                here.announce()
+
+    def _judge_number(self, owner: str, more: int = 0) -> None:
+        most = self.limits.maximum_per_owner
+        if most is not None and len(self._lineage.heads(owner)) + more > most:
+            raise RefusedError(f"{owner!r} may have {most} live tokens: revoke one that is not needed any more")
+
+    def _parent(self, id: str) -> Token:
+        parent = self.store.get(id)
+        if parent is None or not is_live(parent, self._now()):
+            raise RefusedError("the token that this one would depend on is not valid any more: log in again")
+        return parent
+
+    def _judge_parent(self, token: Token) -> None:
+        if token.parent is not None and earliest(token.expires, self._parent(token.parent).expires) != token.expires:
+            raise RefusedError("the token that asks was rotated at the same time: ask with its successor")
+
+    def _look_up(self, secret_or_id: Secret | str) -> tuple[Token, bool]:
+        """Give the token, and whether its secret was shown."""
+        if isinstance(secret_or_id, str) and not self._is_ours(secret_or_id):
+            token = self.store.get(secret_or_id)
+            if token is not None:
+                return token, False
+        return self._find(secret_or_id), True
+
+    def _is_ours(self, text: str) -> bool:
+        return may_exist(text, self._prefix, foreign=False)
+
+    def _find(self, secret: Secret | str) -> Token:
+        if isinstance(secret, str):
+            secret = Secret(secret)
+        token = self.store.find(secret) if may_exist(secret.reveal(), self._prefix, self._foreign) else None
+        if token is None:
+            # What was given is not shown: it may be a secret that is good elsewhere.
+            raise UnknownTokenError("there is no such token: look for a typing error, or in the list of tokens")
+        return token
+
+    def _judge_rotation(self, token: Token, shown: bool) -> None:
+        """Refuse what can't be rotated; where a thief must be thought of, revoke its family before."""
+        successor = self._lineage.successor(token)
+        live = is_live(token, self._now())
+        if successor is not None and shown and not live:
+            self._revoke_family(token)
+            raise RefusedError(
+                f"the token {token.id} was rotated out, and its secret is shown again, so it may be in wrong hands: "
+                "all its successors are revoked; make a new token"
+            )
+        if successor is not None:
+            raise RefusedError(f"the token {token.id} was rotated already: its successor is {successor.id}")
+        if not live:
+            state = "expired" if token.revoked is None else "revoked"
+            raise RefusedError(f"the token {token.id} is {state} and can't be rotated: make a new one")
+
+    def _successor(self, token: Token, lifetime: timedelta | None) -> Token:
+        now = self._now()
+        parent = self._parent(token.parent) if token.parent is not None else None
+        given = issuance.NEVER if token.expires is None else token.expires - token.created
+        expires = issuance.end(now, self.limits.cut(lifetime or given))
+        return replace(
+            token,
+            id=_successor_id(token.id),
+            created=now,
+            expires=expires if parent is None else earliest(expires, parent.expires),
+            replaces=token.id,
+            last_used=None,
+        )
+
+    def _judge_successor(self, token: Token) -> None:
+        # Who revoked it or its parent meanwhile may have looked for children before all of them had moved here.
+        records = [self.store.get(id) for id in (token.id, token.parent) if id is not None]
+        if any(record is None or record.revoked is not None for record in records):
+            self.revoke(token.id, why="revoked while its predecessor was rotated")
+            raise RefusedError("the token was revoked while it was rotated: make a new one")
+
+    def _revoke_family(self, token: Token) -> None:
+        self._tell("token.reuse", token)
+        why = f"the rotated-out secret of {token.id} was shown"
+        self._revoke(lambda: self._lineage.live(self.store.list(family=token.family)), "rotation reuse", why)
+
+    def _revoke(self, find: Callable[[], Iterable[Token]], by: str | None, why: str) -> tuple[str, ...]:
+        ids = []
+        for token in self._lineage.revoke(find, Revocation(self._now(), by, why)):
+            self._tell("token.revoked", token, by=by, why=why)
+            ids.append(token.id)
+        return tuple(ids)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)
+
+    def _tell(self, event: str, token: Token, *, by: str | None = None, why: str = "") -> None:
+        if self._audit is None:
+            return
+        self._audit.event(
+            self._clock(),
+            event,
+            token=token.id,
+            token_name=token.name,
+            owner=token.owner,
+            scopes=" ".join(sorted(token.scopes)),
+            expires=None if token.expires is None else token.expires.isoformat(),
+            replaces=token.replaces,
+            by=by,
+            why=why or None,
+        )
+
+    def list(
+        self,
+        *,
+        owner: str | None = None,
+        family: str | None = None,
+        parent: str | None = None,
+        revoked: bool | None = None,
+        created_before: datetime | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Sequence[Token]:
+        """Give the records that match every filter that is given, as the store's ``list`` does, ordered by id."""
+        return self.store.list(
+            owner=owner,
+            family=family,
+            parent=parent,
+            revoked=revoked,
+            created_before=created_before,
+            after=after,
+            limit=limit,
+        )
+
+
+def _writable(store: object) -> TokenStore:
+    if not isinstance(store, TokenStore):
+        name = type(store).__name__
+        raise ConfigurationError(f"{name} can only be read: tokens are made in another store", setting="store")
+    return store
+
+
+def _successor_id(id: str) -> str:
+    # One token has one possible successor: since a store takes an id once only, of two rotations at once one wins,
+    # whether the store has transactions or not. An id is public, so it may be guessed.
+    return blake2b(id.encode("utf-8", "surrogatepass"), digest_size=ID_BYTES, person=b"pat successor").hexdigest()
