@@ -1,0 +1,231 @@
+"""The lines of a token file: what stands in them, and what they add up to.
+
+::
+
+    {"format":"patmiddleware tokens","version":1,"revision":7,"records":1,"salt":"…","seal":"…"}
+    {"put":{"id":"…","digest":"sha256::…","owner":"alice",…},"seal":"…"}
+    {"remove":"…","seal":"…"}
+    {"changes":[{"put":{…}},{"remove":"…"}],"seal":"…"}
+
+The header says how many of the lines below it are records that a compaction wrote, and the revision at that time. Each
+line after those is one transaction, and raises the revision by one. So all processes that read the file count alike.
+
+A seal is a checksum over the seal of the line before and the line itself. So a line that was cut, changed, moved, added
+or left out is found, and a reader that goes on from where it stopped notices when the part before was written anew. A
+last line with neither its line break nor a right seal is what a crash leaves of a write: nobody was told that it was
+made, so it does not count.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Collection, Iterator, Sequence
+from hashlib import blake2b
+from typing import BinaryIO
+
+from .records import Json, dump
+
+FORMAT = "patmiddleware tokens"
+VERSION = 1
+
+_SEAL_BYTES = 8
+_TAIL = len(b',"seal":""}') + 2 * _SEAL_BYTES
+# Most lines are so. Their seal was checked, so there is no need to look at each with a JSON parser.
+_PLAIN_PUT = re.compile(rb'\{"put":(\{"id":"([^"\\]+)","digest":"([^"\\]+)",.+\})')
+_LONGEST_HEADER = 1000
+
+
+class LineError(ValueError):
+    """A line of the file is not what it should be.
+
+    Attributes:
+        number: of the line; the header is line 1.
+        reason: what is wrong with it; shows nothing of what stands there.
+    """
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(f"line {number}: {reason}")
+        self.number = number
+        self.reason = reason
+
+
+class Journal:
+    """What a token file says, as far as it was read.
+
+    Attributes:
+        rows: id to record, as JSON.
+        ids: digest, as text, to id.
+        revision: how many transactions were ever made.
+        changes: how many single changes the file holds, dead ones included.
+        number: of the last line.
+        offset: bytes read; what stands behind is unfinished, or new.
+        ended: whether the last line has its line break.
+        seal: of the last line; empty before the header.
+        seen: the file as it was when it was read last.
+
+    Args:
+        stream: the file, which is read from its start.
+
+    Raises:
+        LineError: when a line is damaged, or it is no file of ours.
+    """
+
+    seen: os.stat_result
+
+    __slots__ = ("_records", "changes", "ended", "ids", "number", "offset", "revision", "rows", "seal", "seen")
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.rows: dict[str, bytes] = {}
+        self.ids: dict[str, str] = {}
+        self.revision = self.changes = self.number = self.offset = self._records = 0
+        self.ended = True
+        self.seal = b""
+        self.read(stream)
+
+    def continues_in(self, stream: BinaryIO) -> bool:
+        """Say whether this is still the same file, and longer, with the last line read where it stood."""
+        found, tail = os.fstat(stream.fileno()), _tail(self.seal) + b"\n" * self.ended
+        if not os.path.samestat(found, self.seen) or found.st_size <= self.offset:
+            return False
+        stream.seek(self.offset - len(tail))
+        return stream.read(len(tail)) == tail
+
+    def read(self, stream: BinaryIO) -> None:
+        """Read on from where this stopped, to the end that the file has now; what comes later waits for the next time.
+
+        Raises:
+            LineError: when a line is damaged. What was read is of no use then.
+        """
+        self.seen = os.fstat(stream.fileno())
+        stream.seek(self.offset)
+        while line := stream.readline(max(0, self.seen.st_size - self.offset)):
+            text, number = line.removesuffix(b"\n"), self.number + self.ended
+            try:
+                if text:
+                    self._take(text, number)
+            except LineError:
+                # A whole line and another byte is no unfinished line, but one whose line break was changed.
+                if text != line or not self.seal or _sealed(self.seal, text[:-1]):
+                    raise
+                break
+            self.ended = text != line
+            self.number = number
+            self.offset += len(line)
+        if self._records or not self.seal:
+            raise LineError(self.number + 1, "the file ends too early")
+
+    def line(self, changes: Sequence[bytes]) -> bytes:
+        """Give what to append for a transaction, with the line breaks that it needs.
+
+        Args:
+            changes: as :func:`put` and :func:`remove` give them; one at least.
+        """
+        body = changes[0][:-1] if len(changes) == 1 else b'{"changes":[' + b",".join(changes) + b"]"
+        return (b"" if self.ended else b"\n") + _line(body, self.seal)[0]
+
+    def _take(self, text: bytes, number: int) -> None:
+        header = None if self.seal else _header(text, number)
+        seal = _sealed(self.seal, text)
+        if not seal:
+            raise LineError(number, "it is damaged, or one before it was changed, added or left out (wrong seal)")
+        if header:
+            self.revision, self._records = header["revision"], header["records"]
+        else:
+            self._apply(text, number)
+        self.seal = seal
+
+    def _apply(self, text: bytes, number: int) -> None:
+        try:
+            self.changes += self._make(text)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise LineError(number, "it holds no lawful change") from None
+        if self._records:
+            self._records -= 1
+        else:
+            self.revision += 1
+
+    def _make(self, text: bytes) -> int:
+        """Make the changes of a line, and give how many there are."""
+        if plain := _PLAIN_PUT.fullmatch(text, 0, len(text) - _TAIL):
+            self._put(plain[2].decode(), plain[3].decode(), plain[1])
+            return 1
+        facts: Json = json.loads(text)
+        changes: list[Json] = facts.get("changes", [facts])
+        for change in changes:
+            if "put" in change:
+                record = change["put"]
+                self._put(record["id"], record["digest"], dump(record))
+            else:
+                row = self.rows.pop(change["remove"])
+                del self.ids[json.loads(row)["digest"]]
+        return len(changes)
+
+    def _put(self, id: str, digest: str, row: bytes) -> None:
+        if self.ids.setdefault(digest, id) != id:
+            raise ValueError("one digest for two tokens")
+        if id in self.rows and json.loads(self.rows[id])["digest"] != digest:
+            raise ValueError("two tokens with one id")
+        self.rows[id] = row
+
+
+def fresh(rows: Collection[bytes] = (), revision: int = 0) -> Iterator[bytes]:
+    """Give every line of a new file that holds these records and nothing dead.
+
+    Args:
+        rows: the records.
+        revision: how many transactions were ever made.
+    """
+    header = {"format": FORMAT, "version": VERSION, "revision": revision, "records": len(rows)}
+    # The salt makes the seals differ from those of any other file.
+    line, seal = _line(dump(header | {"salt": secrets.token_hex(8)})[:-1], b"")
+    yield line
+    for row in rows:
+        line, seal = _line(put(row)[:-1], seal)
+        yield line
+
+
+def put(row: bytes) -> bytes:
+    """Give the change that writes a record."""
+    return b'{"put":' + row + b"}"
+
+
+def remove(id: str) -> bytes:
+    """Give the change that forgets a record."""
+    return dump({"remove": id})
+
+
+def _header(text: bytes, number: int) -> Json:
+    try:
+        header: Json = json.loads(text[:_LONGEST_HEADER])
+        ours = header["format"] == FORMAT
+    except (ValueError, TypeError, KeyError, RecursionError):
+        ours = False
+    if not ours:
+        raise LineError(number, "this is no token file of patmiddleware (the header is missing)")
+    version = header.get("version")
+    if version != VERSION:
+        raise LineError(number, f"the file has format version {version!r}, and this program knows only {VERSION}")
+    return header
+
+
+def _seal(before: bytes, body: bytes) -> bytes:
+    return blake2b(before + body, digest_size=_SEAL_BYTES).digest()
+
+
+def _sealed(before: bytes, text: bytes) -> bytes:
+    """Give the seal of a line, or nothing where it bears a wrong one."""
+    seal = _seal(before, text[:-_TAIL])
+    return seal if text[-_TAIL:] == _tail(seal) else b""
+
+
+def _tail(seal: bytes) -> bytes:
+    return b',"seal":"' + seal.hex().encode() + b'"}'
+
+
+def _line(body: bytes, before: bytes) -> tuple[bytes, bytes]:
+    """Give a line and its seal."""
+    seal = _seal(before, body)
+    return body + _tail(seal) + b"\n", seal

@@ -1,0 +1,96 @@
+"""A token as a JSON object, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+from ...model import Digest, Revocation, Token, Use
+
+# What a JSON object is in Python: its values are checked where they are used.
+Json: TypeAlias = dict[str, Any]
+
+
+def dump(value: object) -> bytes:
+    """Give a value as JSON: ASCII only, so that no character can break a line or fail to encode."""
+    return json.dumps(value, separators=(",", ":")).encode("ascii")
+
+
+def digest_text(digest: Digest) -> str:
+    """Give a digest as it stands in a record."""
+    return f"{digest.kind}:{digest.key_id}:{digest.value.hex()}"
+
+
+def encode(token: Token, digest: Digest) -> bytes:
+    """Give a record as JSON. What is empty is left out."""
+    facts = {
+        "id": token.id,
+        "digest": digest_text(digest),
+        "owner": token.owner,
+        "name": token.name,
+        "scopes": sorted(token.scopes),
+        "created": _time(token.created),
+        "expires": token.expires and _time(token.expires),
+        "networks": [str(network) for network in token.networks],
+        "limits": {name: sorted(allowed) for name, allowed in token.limits.items()},
+        "created_by": token.created_by,
+        "parent": token.parent,
+        "family": None if token.family == token.id else token.family,
+        "replaces": token.replaces,
+        "revoked": token.revoked and _revocation(token.revoked),
+        "last_used": token.last_used and use_facts(token.last_used),
+        "attributes": dict(token.attributes),
+    }
+    return dump({name: value for name, value in facts.items() if value is not None and value != [] and value != {}})
+
+
+def decode(row: bytes) -> tuple[Token, Digest]:
+    """Give the token and its digest back from a record.
+
+    Raises:
+        ValueError, TypeError, KeyError: when it is no record.
+    """
+    facts: Json = json.loads(row)
+    kind, key_id, value = facts.pop("digest").split(":")
+    for name in facts.keys() & {"created", "expires"}:
+        facts[name] = datetime.fromisoformat(facts[name])
+    if "revoked" in facts:
+        facts["revoked"] = Revocation(**_timed(facts["revoked"]))
+    if "last_used" in facts:
+        facts["last_used"] = use_of(facts["last_used"])
+    return Token(**facts), Digest(kind, key_id, bytes.fromhex(value))
+
+
+def use_facts(use: Use) -> Json:
+    """Give a use as JSON has it."""
+    return {"at": _time(use.at)} | _given(address=use.address, agent=use.agent)
+
+
+def use_of(facts: Mapping[str, Any]) -> Use:
+    """Give the use back from what :func:`use_facts` gave.
+
+    Raises:
+        ValueError, TypeError, KeyError: when it is none.
+    """
+    return Use(**_timed(facts))
+
+
+def _revocation(revoked: Revocation) -> Json:
+    return {"at": _time(revoked.at)} | _given(by=revoked.by, why=revoked.why or None)
+
+
+def _given(**facts: str | None) -> Json:
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _timed(facts: Mapping[str, Any]) -> Json:
+    at = datetime.fromisoformat(facts["at"])
+    if at.utcoffset() is None:
+        raise ValueError("a time without its zone")
+    return {**facts, "at": at}
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()
