@@ -23,6 +23,9 @@ class TokenReader(Protocol):
 
     A reader may show ``prefix`` (of our own token format, ``"pat"``), ``peppers`` (none) and ``foreign`` (True: strings
     of other formats are looked up as well) as attributes; without them these defaults hold.
+
+    One that keeps its tokens in memory may have ``find_last_good(secret)``, which gives what it last knew: asked for
+    while ``find`` fails, as long as ``stale_while_error`` lets the last good state serve.
     """
 
     def find(self, secret: Secret) -> Token | None:

@@ -1,0 +1,112 @@
+"""What the README shows works as it stands."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from webtest import TestApp
+
+from patmiddleware import Issuer, Policy, open_store
+
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+POLICY = """
+[scopes.read]
+[[rule]]
+path = "/**"
+scopes = ["read"]
+"""
+
+
+def blocks(language: str) -> list[str]:
+    """Give the code blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def run(source: str) -> dict[str, object]:
+    """Run a block as a module."""
+    names: dict[str, object] = {"__name__": __name__}
+    exec(compile(source, "README.md", "exec"), names)
+    return names
+
+
+@pytest.fixture
+def secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A token in the store that the README names, in a folder with its policy."""
+    pytest.importorskip("sqlalchemy", reason="needs the extra sql")
+    monkeypatch.chdir(tmp_path)
+    Path("policy.toml").write_text(POLICY)
+    return Issuer(open_store("sqlite:///tokens.db")).mint(owner="alice", name="ci", scopes={"read"}).secret
+
+
+def test_the_flask_application_greets_the_owner(secret: str) -> None:
+    """The five lines for Flask."""
+    pytest.importorskip("flask")
+    [source] = [block for block in blocks("python") if "Flask" in block]
+
+    client = TestApp(run(source)["app"].wsgi_app)  # type: ignore[attr-defined]
+
+    assert client.get("/reports", headers={"Authorization": f"Bearer {secret}"}).text == "Hello alice"
+    assert client.get("/reports", status="*").status_int == 401
+
+
+def test_the_pyramid_application_is_guarded(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The five lines for Pyramid."""
+    pytest.importorskip("pyramid", exc_type=ImportError)
+    [source] = [block for block in blocks("python") if "Configurator" in block]
+    monkeypatch.setitem(sys.modules, "myapp", types.ModuleType("myapp"))
+    monkeypatch.setitem(sys.modules, __name__, types.ModuleType(__name__))
+
+    client = TestApp(run(source)["main"]({}))  # type: ignore[operator]
+
+    assert client.get("/nowhere", headers={"Authorization": f"Bearer {secret}"}, status="*").status_int == 404
+    assert client.get("/nowhere", status="*").status_int == 401
+
+
+def test_a_token_is_made_from_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The lines that mint one."""
+    pytest.importorskip("sqlalchemy", reason="needs the extra sql")
+    monkeypatch.chdir(tmp_path)
+    [source] = [block for block in blocks("python") if "Issuer" in block]
+
+    run(source)
+
+    assert capsys.readouterr().out.startswith("pat_")
+
+
+def test_the_policy_page_loads() -> None:
+    """The page of the policy language is a policy."""
+    [source] = [block for block in blocks("toml") if "[[rule]]" in block]
+
+    policy = Policy.from_dict(tomllib.loads(source))
+
+    assert [rule.id for rule in policy.rules] == [
+        "read-issues",
+        "health",
+        "developers-only",
+        "service-accounts-from-inside",
+    ]
+
+
+def test_every_command_that_is_shown_exists() -> None:
+    """Each ``patmiddleware …`` line names a command and options that there are."""
+    click = pytest.importorskip("click", reason="needs the extra cli")
+    from patmiddleware.cli.root import commands
+
+    shown = re.findall(r"^patmiddleware ((?:[a-z]+ ?)+)(.*)$", "\n".join(blocks("console")), re.MULTILINE)
+
+    for words, rest in shown:
+        command: Any = commands
+        for word in words.split():
+            command = command.get_command(click.Context(command), word) if isinstance(command, click.Group) else command
+            assert command is not None, f"patmiddleware {words}"
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert set(re.findall(r"--[a-z]+", rest)) <= known
