@@ -121,9 +121,11 @@ class Freshness:
     """
 
     def __init__(self, reader: TokenReader, settings: CacheSettings, monotonic: Clock = _monotonic) -> None:
-        self._ask = reader.revision if isinstance(reader, Revisioned) else None
+        self._ask = _Question(reader.revision) if isinstance(reader, Revisioned) else None
         self._settings, self._monotonic = settings, monotonic
         self._asking = threading.Lock()
+        self._failures = 0
+        self._failed: BackendUnavailable | None = None
         self.answer = 0
         self._answered = (float("-inf"), float("-inf"))
         self.due = Window(float("-inf"), 0.0) if self._ask else ALWAYS
@@ -146,54 +148,85 @@ class Freshness:
         mono_then, wall_then = self._answered
         return max(self._monotonic() - mono_then, wall - wall_then)
 
+    def serves(self, wall: float) -> bool:
+        """Whether the last answer may still serve while the store can't be asked."""
+        changed = here.count != self.seen
+        if self._ask is None:
+            return not changed
+        return self.age(wall) < self._settings.stale_while_error + (0.0 if changed else BOUND)
+
     def _refresh(self, wall: float) -> int:
-        # One thread asks. The others go on with the old answer, but not past the bound, nor after a change made here.
-        must_wait = self.age(wall) >= BOUND or here.count != self.seen
+        # One thread asks. The others go on with the old answer, but not past the bound, nor after a change made here;
+        # once it failed they go on as long as the last good state may serve, rather than queue for the next failure.
+        overdue = self.age(wall) >= BOUND or here.count != self.seen
+        must_wait = overdue and (self._failed is None or not self.serves(wall))
+        failures = self._failures
         if not self._asking.acquire(must_wait, BOUND if must_wait else -1):
-            if must_wait:
+            if must_wait and not self.serves(wall):
                 raise BackendUnavailable("the store's revision is still being asked for")
             return self.answer
         try:
-            return self._ask_once(wall)
+            return self._ask_once(wall, failures)
+        except BackendUnavailable as error:
+            self._failed, self._failures = error, self._failures + 1
+            if self.serves(wall):
+                return self.answer
+            raise
         finally:
             self._asking.release()
 
-    def _ask_once(self, wall: float) -> int:
-        changed = here.count != self.seen
-        if self.due.holds(self._monotonic(), wall) and not changed:
+    def _ask_once(self, wall: float, failures: int) -> int:
+        if self.due.holds(self._monotonic(), wall) and here.count == self.seen:
             return self.answer
-        announced = here.count
-        try:
-            answer = self.answer + 1 if self._ask is None else _within(BOUND, self._ask)
-        except BackendUnavailable:
-            if self.age(wall) < self._settings.stale_while_error + (0.0 if changed else BOUND):
-                return self.answer
-            raise
-        now = self._monotonic()
+        if self._failed is not None and self._failures > failures:
+            # It failed while this one waited: a store that is down is not asked once more for everyone who waits.
+            raise BackendUnavailable(str(self._failed)) from self._failed
+        # Both as they were before: an answer may be as old as the question, and counts in no later change.
+        began, announced = self._monotonic(), here.count
+        answer = self.answer + 1 if self._ask is None else self._ask()
+        self._failed = None
         # In this order: whoever sees that it is not due any more must see the answer.
-        self.answer, self._answered, self.seen = answer, (now, wall), announced
-        self.due = Window(now + self._settings.poll, wall + self._settings.poll) if self._ask else ALWAYS
+        self.answer, self._answered, self.seen = answer, (began, wall), announced
+        self.due = Window(began + self._settings.poll, wall + self._settings.poll) if self._ask else ALWAYS
         return answer
 
 
-def _within(seconds: float, ask: Callable[[], int]) -> int:
-    """Ask on a thread of its own, so that a store that hangs holds nobody up for longer than this."""
-    answers: list[int | BaseException] = []
+class _Question:
+    """Asks on a thread of its own, so that a store that hangs holds nobody up for longer than the bound.
 
-    def answer() -> None:
+    While it hangs, it is not asked again: it holds one thread, however long that takes.
+    """
+
+    def __init__(self, ask: Callable[[], int]) -> None:
+        self._ask = ask
+        self._thread: threading.Thread | None = None
+
+    def __call__(self) -> int:
+        deadline = _monotonic() + BOUND
+        if self._thread is not None:
+            self._thread.join(BOUND)
+            if self._thread.is_alive():
+                raise BackendUnavailable("the store still does not give its revision")
+        answers: list[int | Exception] = []
+        self._thread = threading.Thread(
+            target=lambda: answers.append(self._answer()), name="patmiddleware revision", daemon=True
+        )
+        self._thread.start()
+        self._thread.join(max(0.0, deadline - _monotonic()))
+        if not answers:
+            raise BackendUnavailable(f"the store did not give its revision within {BOUND:g} s")
+        if isinstance(answers[0], Exception):
+            raise unavailable("the store's revision", answers[0]) from answers[0]
+        return answers[0]
+
+    def _answer(self) -> int | Exception:
         try:
-            answers.append(ask())
-        except BaseException as error:
-            answers.append(error)
-
-    thread = threading.Thread(target=answer, name="patmiddleware-revision", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not answers:
-        raise BackendUnavailable(f"the store did not give its revision within {seconds:g} s")
-    if isinstance(answers[0], BaseException):
-        raise unavailable("the store's revision", answers[0]) from answers[0]
-    return answers[0]
+            revision = self._ask()
+            if not isinstance(revision, int):
+                raise TypeError(f"revision() must give an int, not {type(revision).__name__}")
+        except Exception as error:
+            return error
+        return revision
 
 
 def unavailable(what: str, error: BaseException) -> BackendUnavailable:

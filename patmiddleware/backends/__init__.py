@@ -1,0 +1,188 @@
+"""Where tokens are kept and who people are, by address.
+
+An instance is always accepted; an address is a convenience on top. The tables below are written by hand: installing a
+package never changes who gets in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import NoReturn, TypeAlias, TypeVar, overload
+
+from patmiddleware.errors import ConfigurationError
+from patmiddleware.interfaces import Directory, TokenReader, TokenStore
+from patmiddleware.tokens import DEFAULT_PREFIX
+
+StoreLoader: TypeAlias = Callable[[str, str, Iterable[str | bytes], bool], TokenStore]
+DirectoryLoader: TypeAlias = Callable[[str], Directory]
+_Loader = TypeVar("_Loader")
+_Reader = TypeVar("_Reader", bound=TokenReader)
+_Directory = TypeVar("_Directory", bound=Directory)
+
+# RFC 3986, section 3.1; what does not look so is not shown: it may hold a password.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+
+
+@overload
+def open_store(
+    address: str, *, prefix: str = ..., peppers: Iterable[str | bytes] = ..., foreign: bool = ...
+) -> TokenStore: ...
+@overload
+def open_store(
+    address: _Reader, *, prefix: str = ..., peppers: Iterable[str | bytes] = ..., foreign: bool = ...
+) -> _Reader: ...
+def open_store(
+    address: str | TokenReader,
+    *,
+    prefix: str = DEFAULT_PREFIX,
+    peppers: Iterable[str | bytes] = (),
+    foreign: bool = True,
+) -> TokenReader:
+    """Open the store at an address; a store in hand is given back as it is.
+
+    Args:
+        address: ``memory:``, ``file:PATH``, ``sqlite:///PATH``, or a store.
+        prefix: of our own token format.
+        peppers: keys of at least 16 bytes, newest first.
+        foreign: whether strings of other formats are looked up as well.
+
+    Raises:
+        ConfigurationError: when there is no such store, or it may not be opened so.
+        BackendUnavailable: when it can't be reached.
+    """
+    if isinstance(address, str):
+        return _choose(address, STORES, "store")(address, prefix, peppers, foreign)
+    _refuse_others(address, TokenReader, "store")
+    return address
+
+
+@overload
+def open_directory(address: str) -> Directory: ...
+@overload
+def open_directory(address: _Directory) -> _Directory: ...
+def open_directory(address: str | Directory) -> Directory:
+    """Open the directory at an address; a directory in hand is given back as it is.
+
+    Args:
+        address: ``static:PATH``, a TOML file of owners, or a directory.
+
+    Raises:
+        ConfigurationError: when there is no such directory, or it may not be opened so.
+        BackendUnavailable: when it can't be reached.
+    """
+    if isinstance(address, str):
+        return _choose(address, DIRECTORIES, "directory")(address)
+    _refuse_others(address, Directory, "directory")
+    return address
+
+
+def _refuse_others(given: object, protocol: type, what: str) -> None:
+    # A class, bytes and many other things have a method `find`, too.
+    if isinstance(given, type | bytes | bytearray) or not isinstance(given, protocol):
+        kind = given.__name__ if isinstance(given, type) else type(given).__name__
+        raise ConfigurationError(f"{kind} is neither a {what} nor the address of one", setting=what)
+
+
+def _choose(address: str, table: Mapping[str, _Loader], what: str) -> _Loader:
+    scheme, colon, _ = address.partition(":")
+    if not colon or not _SCHEME.fullmatch(scheme):
+        known = ", ".join(f"{name}:" for name in table)
+        raise ConfigurationError(f"the address of a {what} begins with its kind", setting=what, hint=f"one of {known}")
+    # SQLAlchemy's addresses may name a driver, as in mysql+pymysql:
+    kind = scheme.lower().partition("+")[0]
+    if kind not in table:
+        [near] = get_close_matches(kind, table, n=1, cutoff=0.0)
+        raise ConfigurationError(f"there is no kind of {what} named {scheme!r}", setting=what, hint=f"try {near}:")
+    return table[kind]
+
+
+def _table(*rows: tuple[str, _Loader]) -> Mapping[str, _Loader]:
+    """Give the rows as a mapping that refuses a second row of the same name, rather than let it win unseen."""
+    table = dict(rows)
+    if len(table) < len(rows):
+        raise ValueError("a scheme stands twice")
+    return MappingProxyType(table)
+
+
+def _rest(address: str) -> str:
+    return address.partition(":")[2]
+
+
+def _path(address: str, setting: str, example: str) -> str:
+    """Give the path of ``kind:PATH`` or ``kind:///PATH``.
+
+    Raises:
+        ConfigurationError: when there is none, or a host stands before it.
+    """
+    path = _rest(address)
+    if path.startswith("//"):
+        path = path.removeprefix("//")
+        if not path.startswith("/"):
+            raise ConfigurationError("the address names a host where a path should be", setting=setting, hint=example)
+    if not path:
+        raise ConfigurationError("the address has no path", setting=setting, hint=example)
+    return path
+
+
+def _memory_store(address: str, prefix: str, peppers: Iterable[str | bytes], foreign: bool) -> TokenStore:
+    from .memory import MemoryStore
+
+    if _rest(address):
+        raise ConfigurationError("memory: takes nothing after the colon", setting="store")
+    return MemoryStore(prefix=prefix, peppers=peppers, foreign=foreign)
+
+
+def _file_store(address: str, prefix: str, peppers: Iterable[str | bytes], foreign: bool) -> TokenStore:
+    from .file import FileStore
+
+    path = _path(address, "store", "write file:tokens.jsonl, or file:///var/lib/patmiddleware/tokens.jsonl")
+    return FileStore(path, prefix=prefix, peppers=peppers, foreign=foreign)
+
+
+def _sql_store(address: str, prefix: str, peppers: Iterable[str | bytes], foreign: bool) -> TokenStore:
+    from .sql import SQLStore
+
+    return SQLStore(address, prefix=prefix, peppers=peppers, foreign=foreign)
+
+
+def _store_to_come(address: str, prefix: str, peppers: Iterable[str | bytes], foreign: bool) -> NoReturn:
+    _to_come(address, "store", "use sqlite:///PATH, file:PATH or memory:")
+
+
+def _static_directory(address: str) -> Directory:
+    from .memory import StaticDirectory
+
+    return StaticDirectory.from_file(_path(address, "directory", "write static:owners.toml"))
+
+
+def _directory_to_come(address: str) -> NoReturn:
+    _to_come(address, "directory", "use static:PATH")
+
+
+def _to_come(address: str, setting: str, hint: str) -> NoReturn:
+    scheme = address.partition(":")[0]
+    raise ConfigurationError(f"{scheme}: is not available in this version", setting=setting, hint=hint)
+
+
+STORES: Mapping[str, StoreLoader] = _table(
+    ("memory", _memory_store),
+    ("file", _file_store),
+    ("sqlite", _sql_store),
+    ("postgresql", _store_to_come),
+    ("mysql", _store_to_come),
+    ("jwt", _store_to_come),
+    ("introspection", _store_to_come),
+    ("chain", _store_to_come),
+)
+"""Scheme of a store's address to what opens it."""
+
+DIRECTORIES: Mapping[str, DirectoryLoader] = _table(
+    ("static", _static_directory),
+    ("ldap", _directory_to_come),
+    ("ldaps", _directory_to_come),
+    ("htpasswd", _directory_to_come),
+)
+"""Scheme of a directory's address to what opens it."""

@@ -1,0 +1,139 @@
+"""The tables that tokens are kept in, and which version of them a database has.
+
+All names begin with ``patmw_``, also that of the table in which Alembic keeps its version: the tables may stand beside
+an application's own, in its database. Times are whole microseconds since the epoch; collections are JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Lock
+
+import sqlalchemy as sa
+
+from patmiddleware.errors import ConfigurationError
+
+REVISIONS = ("0001",)
+"""Every version of the schema, oldest first."""
+
+VERSION_TABLE = "patmw_alembic_version"
+
+metadata = sa.MetaData()
+
+tokens = sa.Table(
+    "patmw_token",
+    metadata,
+    sa.Column("id", sa.String(255), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("key_id", sa.String(16), nullable=False),
+    sa.Column("digest", sa.LargeBinary(255), nullable=False),
+    sa.Column("owner", sa.String(255), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("expires", sa.BigInteger),
+    sa.Column("networks", sa.Text, nullable=False),
+    sa.Column("limits", sa.Text, nullable=False),
+    sa.Column("created_by", sa.Text),
+    sa.Column("parent", sa.String(255)),
+    sa.Column("family", sa.String(255), nullable=False),
+    sa.Column("replaces", sa.String(255)),
+    # Says no more than revoked_at, but can be put before the id in an index, so that pages come out in order.
+    sa.Column("revoked", sa.Boolean, nullable=False),
+    sa.Column("revoked_at", sa.BigInteger),
+    sa.Column("revoked_by", sa.Text),
+    sa.Column("revoked_why", sa.Text),
+    sa.Column("attributes", sa.Text, nullable=False),
+    sa.Index("patmw_token_digest", "digest", unique=True),
+    sa.Index("patmw_token_owner", "owner", "id"),
+    sa.Index("patmw_token_family", "family", "id"),
+    sa.Index("patmw_token_parent", "parent", "id"),
+    sa.Index("patmw_token_revoked", "revoked", "id"),
+)
+
+# Apart from the tokens, so that a use neither touches a token's row nor waits for whoever changes it.
+uses = sa.Table(
+    "patmw_use",
+    metadata,
+    sa.Column("token_id", sa.String(255), primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("address", sa.Text),
+    sa.Column("agent", sa.Text),
+)
+
+# One row, raised in the transaction of every change.
+revision = sa.Table(
+    "patmw_revision",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
+
+# Alembic keeps what it is at in a global.
+_one_at_a_time = Lock()
+_VERSIONS = sa.select(sa.column("version_num", sa.Text)).select_from(sa.table(VERSION_TABLE))
+
+
+def version(connection: sa.Connection) -> str | None:
+    """Give the version of the schema that a database has, or None where none of our tables is.
+
+    Raises:
+        ConfigurationError: when some of our tables are there, but not as we make them.
+    """
+    names = {name for name in sa.inspect(connection).get_table_names() if name.startswith("patmw_")}
+    if not names:
+        return None
+    found = connection.scalars(_VERSIONS).all() if VERSION_TABLE in names else []
+    if len(found) == 1 and (found[0] != REVISIONS[-1] or names >= metadata.tables.keys()):
+        return found[0]
+    raise ConfigurationError(
+        "the database has tables named patmw_…, but not as this program makes them",
+        setting="store",
+        hint="restore it from a backup, or name another database",
+    )
+
+
+def check(found: str | None, *, older: bool = False, known: Sequence[str] = REVISIONS) -> None:
+    """Accept the newest version of the schema only.
+
+    Args:
+        found: what a database has.
+        older: whether to accept those before it, too.
+        known: every version, oldest first.
+
+    Raises:
+        ConfigurationError: when it is another one.
+    """
+    if found == known[-1] or (older and (found is None or found in known)):
+        return
+    if found in known:
+        raise ConfigurationError(
+            f"the store has version {found} of the schema, this program needs {known[-1]}",
+            setting="store",
+            hint="run patmiddleware store migrate",
+        )
+    raise ConfigurationError(
+        f"the store has version {found} of the schema, which this program is too old for",
+        setting="store",
+        hint="update patmiddleware",
+    )
+
+
+def upgrade(connection: sa.Connection) -> None:
+    """Bring a database to the newest version of the schema, within the transaction of this connection.
+
+    Raises:
+        ConfigurationError: when Alembic is missing.
+    """
+    try:
+        # Here and not above: it takes longer to import than all the rest, and is needed once in a store's life.
+        from alembic import command
+        from alembic.config import Config
+    except ImportError as error:
+        hint = "pip install 'patmiddleware[sql]'"
+        raise ConfigurationError("making a SQL store needs Alembic", setting="store", hint=hint) from error
+    config = Config()
+    config.set_main_option("script_location", "patmiddleware.backends.sql:migrations")
+    config.attributes["connection"] = connection
+    with _one_at_a_time:
+        command.upgrade(config, "head")

@@ -1,0 +1,145 @@
+"""What is particular to SQLite: the file, its settings, and how a transaction begins."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+
+from patmiddleware.errors import BackendUnavailable, ConfigurationError
+
+PATIENCE = 5.0
+"""How long to wait for another process's lock, or for a connection of the pool, in seconds."""
+
+# One page, in bytes; SQLite itself takes a file of one byte for empty, and would write over it.
+_SMALLEST = 512
+_EXAMPLE = "write sqlite:///tokens.db, or sqlite:////var/lib/patmiddleware/tokens.db"
+
+
+def engine(url: sa.URL) -> sa.Engine:
+    """Give an engine over the file, which is made when it is missing.
+
+    Raises:
+        ConfigurationError: when the address has no path, or the file may not be a store.
+        BackendUnavailable: when the file can't be read.
+    """
+    path = _path(url)
+    _claim(path)
+    _probe(path)
+    # With a connect function of our own, a file that is gone stays gone, rather than come back empty.
+    connect = partial(_connect, path)
+    made = sa.create_engine(
+        "sqlite://", creator=connect, poolclass=QueuePool, pool_timeout=PATIENCE, hide_parameters=True
+    )
+    _follow(path, made)
+    return made
+
+
+def writing(engine: sa.Engine) -> sa.Engine:
+    """Give a view on the engine whose transactions take the write lock at once.
+
+    A transaction that reads first and takes it later is refused when another one wrote meanwhile.
+    """
+    writer = engine.execution_options()
+    event.listen(writer, "begin", _begin_immediate)
+    return writer
+
+
+def keep_log(engine: sa.Engine) -> None:
+    """Let readers and a writer work at once (WAL). The file remembers it."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+
+
+def _path(url: sa.URL) -> Path:
+    if url.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise ConfigurationError("SQLite is reached through Python's own driver only", setting="store", hint=_EXAMPLE)
+    if url.host or url.username or url.query:
+        raise ConfigurationError("the address of an SQLite store has a path only", setting="store", hint=_EXAMPLE)
+    if not url.database or url.database == ":memory:":
+        raise ConfigurationError("SQLite in memory is no store", setting="store", hint="write memory:")
+    # Now, for a server may change its folder before it opens another connection.
+    return Path(url.database).absolute()
+
+
+def _claim(path: Path) -> None:
+    """Make the file if it is missing, for our eyes only; the files that SQLite puts beside it get the same mode.
+
+    One that is there is never opened here: closing it would drop the locks that this process holds on it elsewhere
+    (SQLite, How To Corrupt, section 2.2).
+    """
+    try:
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        found = path.stat()
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be opened: {error.strerror}", setting="store") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise ConfigurationError(f"{path} is not a file", setting="store")
+    if 0 < found.st_size < _SMALLEST:
+        raise ConfigurationError(f"{path} is not an SQLite database", setting="store")
+    if found.st_mode & stat.S_IWOTH:
+        hint = f"run chmod 600 {path}, and look whether its tokens are yours"
+        raise ConfigurationError(f"anyone may write to {path}", setting="store", hint=hint)
+
+
+def _probe(path: Path) -> None:
+    try:
+        with closing(_connect(path)) as connection:
+            connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise ConfigurationError(f"{path} is not an SQLite database", setting="store") from error
+        raise BackendUnavailable(f"{path} can't be read: {error}") from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"file:{quote(str(path))}?mode=rw",
+        uri=True,
+        timeout=PATIENCE,
+        isolation_level=None,  # The driver's own way of beginning a transaction loses updates.
+        check_same_thread=False,  # The pool gives a connection to one thread at a time.
+    )
+    try:
+        # Beside a log, NORMAL may lose the last changes in a power cut: a revocation, for one.
+        connection.execute("PRAGMA synchronous=FULL")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _follow(path: Path, engine: sa.Engine) -> None:
+    """Drop connections to a file that another one was put in the place of, as when a backup is restored.
+
+    They would go on to read it, and to write revocations into it, although nobody else sees it any more.
+    """
+
+    def identify() -> tuple[int, int] | None:
+        try:
+            found = os.stat(path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    @event.listens_for(engine, "connect")
+    def note(connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["file"] = identify()
+
+    @event.listens_for(engine, "checkout")
+    def compare(connection: object, record: ConnectionPoolEntry, proxy: object) -> None:
+        if record.info["file"] != identify():
+            raise sa.exc.DisconnectionError("another file has taken its place")
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

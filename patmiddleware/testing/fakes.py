@@ -1,0 +1,189 @@
+"""A clock, a store, a directory and an application that do as a test tells them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from patmiddleware.backends.memory import MemoryStore, StaticDirectory
+from patmiddleware.errors import BackendUnavailable, ConfigurationError
+from patmiddleware.interfaces import Change
+from patmiddleware.model import Digest, Owner, Secret, Token, Use
+
+from .samples import NOON
+
+if TYPE_CHECKING:
+    from webtest import TestApp  # type: ignore[import-untyped]
+
+
+class FakeClock:
+    """A clock that stands still until it is told to go on.
+
+    Args:
+        start: seconds since the epoch.
+    """
+
+    def __init__(self, start: float = NOON.timestamp()) -> None:
+        self.seconds = start
+
+    def __call__(self) -> float:
+        """Give the time, in seconds since the epoch."""
+        return self.seconds
+
+    @property
+    def now(self) -> datetime:
+        """The time, as an aware UTC datetime."""
+        return datetime.fromtimestamp(self.seconds, UTC)
+
+    def advance(self, seconds: float) -> None:
+        """Let so many seconds pass; fewer than none step the clock back."""
+        self.seconds += seconds
+
+
+class Gate:
+    """Counts calls and fails on demand.
+
+    Attributes:
+        calls: how often each method was called.
+        down: while True every call raises ``BackendUnavailable``.
+        before: called with the method's name before each call, for instance to hold it up.
+    """
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.down = False
+        self.before: Callable[[str], object] = lambda method: None
+
+    def enter(self, method: str) -> None:
+        """Count one call of a method, and let it pass or fail."""
+        self.calls[method] += 1
+        self.before(method)
+        if self.down:
+            raise BackendUnavailable("this fake is down, as asked")
+
+
+class FlakyStore(Gate):
+    """A store that counts its calls and fails on demand.
+
+    Args:
+        store: where the tokens really are; left out: a new :class:`~patmiddleware.backends.memory.MemoryStore`.
+    """
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        super().__init__()
+        self.store = store or MemoryStore()
+        self.prefix, self.peppers, self.foreign = self.store.prefix, self.store.peppers, self.store.foreign
+
+    def find(self, secret: Secret) -> Token | None:
+        self.enter("find")
+        return self.store.find(secret)
+
+    def revision(self) -> int:
+        self.enter("revision")
+        return self.store.revision()
+
+    def add(self, token: Token, secret_or_digest: Secret | Digest | str) -> None:
+        self.enter("add")
+        self.store.add(token, secret_or_digest)
+
+    def get(self, id: str) -> Token | None:
+        self.enter("get")
+        return self.store.get(id)
+
+    def list(
+        self,
+        *,
+        owner: str | None = None,
+        family: str | None = None,
+        parent: str | None = None,
+        revoked: bool | None = None,
+        created_before: datetime | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Sequence[Token]:
+        self.enter("list")
+        return self.store.list(
+            owner=owner,
+            family=family,
+            parent=parent,
+            revoked=revoked,
+            created_before=created_before,
+            after=after,
+            limit=limit,
+        )
+
+    def replace(self, token: Token, expected: Token) -> None:
+        self.enter("replace")
+        self.store.replace(token, expected)
+
+    def remove(self, id: str) -> None:
+        self.enter("remove")
+        self.store.remove(id)
+
+    def commit(self, changes: Iterable[Change]) -> None:
+        self.enter("commit")
+        self.store.commit(changes)
+
+    def record_use(self, uses: Mapping[str, Use]) -> None:
+        self.enter("record_use")
+        self.store.record_use(uses)
+
+    def records(self) -> Iterator[tuple[Token, Digest]]:
+        self.enter("records")
+        return self.store.records()
+
+
+class FlakyDirectory(Gate):
+    """A directory that counts its calls and fails on demand.
+
+    Args:
+        owners: whom it knows.
+    """
+
+    def __init__(self, owners: Mapping[str, Owner] | Iterable[Owner] = ()) -> None:
+        super().__init__()
+        self.directory = StaticDirectory(owners)
+
+    def find(self, name: str) -> Owner | None:
+        self.enter("find")
+        return self.directory.find(name)
+
+
+def TokenTestApp(app: object, secret: str, scheme: str = "Bearer") -> TestApp:
+    """Give a :class:`webtest.TestApp` that sends a token with every request.
+
+    Args:
+        app: the WSGI application, with the middleware around it.
+        secret: the token's secret, as ``mint`` gave it.
+        scheme: what stands before it in the ``Authorization`` header.
+
+    Raises:
+        ConfigurationError: when WebTest is missing.
+    """
+    try:
+        from webtest import TestApp
+    except ImportError as error:
+        raise ConfigurationError("TokenTestApp needs WebTest", hint="pip install webtest") from error
+    return TestApp(app, extra_environ={"HTTP_AUTHORIZATION": f"{scheme} {secret}"})
+
+
+@pytest.fixture
+def pat_clock() -> FakeClock:
+    """A clock that stands still until it is told to go on."""
+    return FakeClock()
+
+
+@pytest.fixture
+def pat_store() -> MemoryStore:
+    """A new store in memory."""
+    return MemoryStore()
+
+
+@pytest.fixture
+def pat_flaky_store() -> FlakyStore:
+    """A new store in memory that counts its calls and fails on demand."""
+    return FlakyStore()

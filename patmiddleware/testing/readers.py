@@ -1,0 +1,161 @@
+"""What every reader of tokens promises, up and down."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+
+from patmiddleware.errors import BackendUnavailable
+from patmiddleware.interfaces import Revisioned, TokenReader
+from patmiddleware.model import Revocation, Secret, Token
+from patmiddleware.tokens import mint_secret
+
+from .samples import NOON, ODD_TEXTS, hidden, odd_texts, sample_token, together
+
+
+class TokenReaderContract:
+    """What every ``TokenReader`` promises. Fill in :meth:`make_reader`."""
+
+    def make_reader(self, tokens: Mapping[str, Token]) -> TokenReader:
+        """Give a reader that knows exactly these tokens.
+
+        Args:
+            tokens: secrets to records.
+        """
+        raise NotImplementedError
+
+    def secret_for(self, token: Token) -> str:
+        """Give the secret that shall stand for a token.
+
+        Override it where secrets can't be chosen, as with JWTs. It must give the same text for the same id.
+        """
+        return mint_secret(choice=random.Random(token.id).choice)  # noqa: S311 - it must come out the same again
+
+    def reader_of(self, *tokens: Token) -> TokenReader:
+        """Give a reader that knows exactly these tokens, by the secrets of :meth:`secret_for`."""
+        return self.make_reader({self.secret_for(token): token for token in tokens})
+
+    def test_is_a_reader(self) -> None:
+        """The object answers to the Protocol."""
+        assert isinstance(self.reader_of(), TokenReader)
+
+    def test_finds_each_token_by_its_secret(self) -> None:
+        """Every secret leads to its own record, whole."""
+        tokens = [sample_token(f"t{number}", owner=f"owner{number}") for number in range(20)]
+
+        reader = self.reader_of(*tokens)
+
+        assert [reader.find(Secret(self.secret_for(token))) for token in tokens] == tokens
+
+    def test_unknown_secret_is_none(self) -> None:
+        """A secret that stands for no token gives None."""
+        reader = self.reader_of(sample_token())
+
+        assert reader.find(Secret(self.secret_for(sample_token("other")))) is None
+
+    def test_empty_reader_finds_nothing(self) -> None:
+        """Where there are no tokens there is no outage, only None."""
+        assert self.reader_of().find(Secret(self.secret_for(sample_token()))) is None
+
+    def test_near_misses_are_none(self) -> None:
+        """A secret that is cut, longer, blank-padded or in another case is another secret."""
+        secret = self.secret_for(sample_token())
+        near = [secret[:-1], secret + "0", " " + secret, secret + " ", secret + "\n", secret + "\0", secret.swapcase()]
+
+        reader = self.reader_of(sample_token())
+
+        assert [reader.find(Secret(text)) for text in near] == [None] * len(near)
+
+    @odd_texts
+    def test_odd_secrets_are_none(self, text: str) -> None:
+        """No secret is taken for a pattern, a path or a query, nor does any raise."""
+        assert self.reader_of(sample_token()).find(Secret(text)) is None
+
+    def test_empty_secret_is_none(self) -> None:
+        """The empty secret is nobody's."""
+        assert self.reader_of(sample_token()).find(Secret("")) is None
+
+    def test_expired_token_is_given_as_it_is(self) -> None:
+        """The caller judges expiry, not the reader."""
+        token = sample_token(expires=NOON + timedelta(seconds=1))
+
+        assert self.reader_of(token).find(Secret(self.secret_for(token))) == token
+
+    def test_revoked_token_is_given_as_it_is(self) -> None:
+        """The caller judges a revocation, which comes with its time, its author and its reason."""
+        token = sample_token(revoked=Revocation(NOON + timedelta(days=1), "bob", "lost \u2014 \u65e7"))
+
+        assert self.reader_of(token).find(Secret(self.secret_for(token))) == token
+
+    def test_bare_token_is_given_as_it_is(self) -> None:
+        """What is left out stays left out."""
+        token = Token(id="bare", owner="alice", created=NOON)
+
+        assert self.reader_of(token).find(Secret(self.secret_for(token))) == token
+
+    def test_owner_names_are_kept_exactly(self) -> None:
+        """An owner's name comes back as it was, whatever script or form it is in."""
+        owners = [text for text in ODD_TEXTS.values() if text.isprintable()]
+        tokens = [sample_token(f"t{number}", owner=owner) for number, owner in enumerate(owners)]
+
+        reader = self.reader_of(*tokens)
+
+        assert [reader.find(Secret(self.secret_for(token))) for token in tokens] == tokens
+
+    def test_threads_may_read_at_once(self) -> None:
+        """Several threads at once each get their own answer."""
+        tokens = [sample_token(f"t{number}") for number in range(4)]
+        reader = self.reader_of(*tokens)
+
+        def find_mine(number: int) -> bool:
+            secret = Secret(self.secret_for(tokens[number]))
+            return all(reader.find(secret) == tokens[number] for _ in range(25))
+
+        assert all(together(4, find_mine))
+
+    def test_no_secret_shows(self) -> None:
+        """Neither the reader nor the record shows a secret or a pepper."""
+        token = sample_token()
+        secret = self.secret_for(token)
+        reader = self.reader_of(token)
+
+        shown = f"{reader!r} {reader} {reader.find(Secret(secret))!r}"
+
+        assert not [text for text in hidden(reader, secret) if text in shown]
+
+
+class OutageContract:
+    """What every ``TokenReader`` promises while it can't be asked. Fill in :meth:`make_unreachable`."""
+
+    def make_unreachable(self) -> TokenReader:
+        """Give a reader whose tokens are out of reach."""
+        raise NotImplementedError
+
+    def test_an_outage_is_not_an_unknown_token(self) -> None:
+        """``find`` raises ``BackendUnavailable`` rather than give None."""
+        reader = self.make_unreachable()
+
+        with pytest.raises(BackendUnavailable):
+            reader.find(Secret(mint_secret()))
+
+    def test_an_outage_says_nothing_of_the_secret(self) -> None:
+        """The message shows neither the secret nor its digest."""
+        secret = mint_secret()
+        reader = self.make_unreachable()
+
+        with pytest.raises(BackendUnavailable) as caught:
+            reader.find(Secret(secret))
+
+        assert not [text for text in hidden(reader, secret) if text in str(caught.value)]
+
+    def test_a_revision_is_not_made_up(self) -> None:
+        """``revision`` raises ``BackendUnavailable``."""
+        reader = self.make_unreachable()
+        if not isinstance(reader, Revisioned):
+            return
+
+        with pytest.raises(BackendUnavailable):
+            reader.revision()
