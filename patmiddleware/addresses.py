@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from .errors import ConfigurationError, Problem
 from .model import Address, Network
@@ -103,8 +103,10 @@ def _bare(hop: str) -> str:
 
 def _address(text: str) -> Address | None:
     try:
-        address = ip_address(text.partition("%")[0])
+        address = ip_address(text)
     except ValueError:
         return None
-    # A dual-stack socket shows 10.0.0.1 as ::ffff:10.0.0.1, and rules are written for the former.
-    return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
+    if isinstance(address, IPv4Address):
+        return address
+    # A dual-stack socket shows 10.0.0.1 as ::ffff:10.0.0.1, and rules are written for the former. A zone says nothing.
+    return address.ipv4_mapped or IPv6Address(int(address))

@@ -91,31 +91,33 @@ FORGEABLE = (
 
 _MEMO = 1_024
 _NAME_LENGTH = 256
-_SEPARATOR = re.compile(r"[^A-Z0-9.]")
+_NAME = re.compile(r"[!#$%&'+.^_`|~0-9A-Za-z-]+\*?")
+_SEPARATOR = re.compile(r"[^A-Z0-9]")
+_OURS = "PATMIDDLEWARE_"
 
 
 def fold(name: str) -> str:
     """Give the one form of an environ key that its spellings share: servers and frameworks fold differently."""
-    folded = _SEPARATOR.sub("_", name.strip().upper())
-    return folded.lower() if folded.startswith("PATMIDDLEWARE.") else folded
+    return _SEPARATOR.sub("_", name.strip().upper())
 
 
 class Scrub:
     """Removes from an environ every key that a downstream could take for something that we or the server say.
 
     Args:
-        extra: more names or prefixes (``X-Employee``, ``X-Corp-*``): header names, or environ names as they are.
+        extra: more names or prefixes (``X-Employee``, ``X-Corp-*``): header names, or environ names as they are
+            (``REMOTE_USER``, where ``Remote-User`` is the header).
         keep: names or prefixes to leave alone, of the same form.
 
     Raises:
-        ConfigurationError: when one of our own keys is to be left alone.
+        ConfigurationError: when one of our own keys is to be left alone, or for what is neither a name nor a prefix.
     """
 
     def __init__(self, extra: Iterable[str] = (), keep: Iterable[str] = ()) -> None:
-        self._extra, self._keep = tuple(extra), tuple(keep)
-        self._bad = _Names((*FORGEABLE, *map(_environ_name, self._extra)))
-        self._kept = _Names(map(_environ_name, self._keep))
-        if self._kept.has(GRANT):
+        self._extra, self._keep = _checked(extra, "scrub.extra"), _checked(keep, "scrub.keep")
+        self._bad = _Names((*FORGEABLE, *self._extra))
+        self._kept = _Names(self._keep)
+        if any(fold(name).startswith(_OURS) for name in self._keep):
             raise ConfigurationError("the keys of patmiddleware itself can't be kept", setting="scrub.keep")
         self._harmless: set[str] = set()
 
@@ -144,10 +146,10 @@ class Scrub:
 
 
 class _Names:
-    """Folded names and prefixes."""
+    """Names and prefixes, folded."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        names = tuple(names)
+        names = tuple(map(_environ_name, names))
         self._exact = frozenset(name for name in names if not name.endswith("*"))
         self._prefixes = tuple(name.removesuffix("*") for name in names if name.endswith("*"))
 
@@ -155,11 +157,21 @@ class _Names:
         return folded in self._exact or folded.startswith(self._prefixes)
 
 
+def _checked(names: Iterable[str], setting: str) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise ConfigurationError(f"takes a list of names, not {names!r}", setting=setting)
+    names = tuple(names)
+    for name in names:
+        if not _NAME.fullmatch(name):
+            hint = "X-Employee, or X-Corp-* for all that begin so"
+            raise ConfigurationError(f"{name!r} is neither a name nor a prefix", setting=setting, hint=hint)
+    return names
+
+
 def _environ_name(name: str) -> str:
     star = "*" if name.endswith("*") else ""
-    folded = fold(name.removesuffix("*"))
-    is_environ = folded.startswith(("HTTP_", "patmiddleware.")) or folded in (*SERVER_SET, "REMOTE_IDENT")
-    return f"{folded}{star}" if is_environ else f"HTTP_{folded}{star}"
+    is_environ = name.startswith(("HTTP_", "patmiddleware.")) or name in (*SERVER_SET, "REMOTE_IDENT")
+    return f"{'' if is_environ else 'HTTP_'}{fold(name.removesuffix('*'))}{star}"
 
 
 def _is_shadow(name: str, folded: str) -> bool:

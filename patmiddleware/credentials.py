@@ -7,7 +7,7 @@ strict and a scheme is never searched for inside a value: whatever is not exactl
 from __future__ import annotations
 
 import re
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -63,7 +63,7 @@ def _carriers(accept: tuple[str, ...]) -> Carriers:
         raise ConfigurationError("is empty: no request could ever pass", setting="accept", hint=f"there are {known}")
     schemes, keys = set(), []
     for carrier in accept:
-        kind, colon, name = carrier.partition(":")
+        kind, colon, name = str(carrier).partition(":")
         if carrier in SCHEMES:
             schemes.add(carrier)
         elif kind == "header" and colon:
@@ -144,11 +144,13 @@ def _split(value: str, schemes: frozenset[str]) -> Carried | Denied | None:
 
 def _basic(text: str) -> Carried | Denied:
     try:
-        pair = a2b_base64(text, strict_mode=True).decode()
+        decoded = a2b_base64(text)
+        pair = decoded.decode()
     except ValueError:
         return MALFORMED
     username, colon, password = pair.partition(":")
-    if not colon or _CONTROL.search(pair):
+    # Decoders differ in what they overlook (blanks, padding, stray bits), so only the one exact spelling counts.
+    if not colon or _CONTROL.search(pair) or b2a_base64(decoded, newline=False).decode() != text:
         return MALFORMED
     return "Basic", username, password
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
+
+from .errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,6 +15,20 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
     ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
+
+
+def check_name(name: object) -> str:
+    """Give the header's name back, if it may be one.
+
+    Raises:
+        ConfigurationError: when it may not.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        hint = "such as X-Token-Expires"
+        raise ConfigurationError(f"{name!r} can't be the name of a header", setting="expiry_header", hint=hint)
+    return name
 
 
 def announcing(start_response: StartResponse, name: str, expires: datetime | None) -> StartResponse:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .addresses import Addresses
@@ -13,7 +14,7 @@ from .audit import AuditLog
 from .backends import open_directory, open_store
 from .credentials import Carried, Carriers, credential, take
 from .errors import ConfigurationError
-from .expiry import announcing
+from .expiry import announcing, check_name
 from .interfaces import AccessPolicy, Directory, TokenReader
 from .lastuse import LastUse
 from .model import Allowed, CacheSettings, Denied, Grant, Network, Reason, Secret
@@ -23,6 +24,7 @@ from .reject import ROWS, ErrorBody, Refusals
 from .requestid import believed, ids
 from .resolver import Expand, Identity, Resolver, UsernameRule
 from .rulebook import Place, Rulebook
+from .tokens import DEFAULT_PREFIX
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
@@ -92,15 +94,17 @@ class PATMiddleware:
         scrub: Scrub | None = None,
         expiry_header: str | None = None,
     ) -> None:
-        _check(app, limiter, missing=missing, remote_user=remote_user, raw_target=raw_target)
+        _check(app, clock, limiter)
+        _check_choices(missing=missing, remote_user=remote_user, raw_target=raw_target)
+        _check_kinds(realm=realm, audit=audit, passwords=passwords, keep_credential=keep_credential, scrub=scrub)
         self.app = app
         self.policy = Policy.from_file(policy) if isinstance(policy, str | Path) else policy
-        self.directory = open_directory(directory) if isinstance(directory, str) else directory
-        self.store = open_store(store) if isinstance(store, str) else store
+        self.directory = None if directory is None else open_directory(directory)
+        self.store = open_store(store)
         expand: Expand = self.policy.expand if isinstance(self.policy, Policy) else frozenset
         self._carriers = Carriers.of(accept)
-        self._addresses = Addresses(trusted_proxies)
-        self._trusts = bool(tuple(trusted_proxies))
+        proxies = trusted_proxies if isinstance(trusted_proxies, str) else tuple(trusted_proxies)
+        self._addresses, self._trusts = Addresses(proxies), bool(proxies)
         self._scrub = _scrub(scrub, remote_user, self._carriers)
         self._keeps_user = remote_user == "keep"
         self._annotates = missing == "annotate"
@@ -116,11 +120,12 @@ class PATMiddleware:
         self._resolver = Resolver(
             self.store, self.directory, settings=cache, basic_username=basic_username, expand=expand
         )
-        self._passwords = None if passwords is None else PasswordGate(passwords, self.directory, expand)
+        prefix: str = getattr(self.store, "prefix", DEFAULT_PREFIX)
+        self._passwords = None if passwords is None else PasswordGate(passwords, self.directory, expand, prefix)
         self._refuse = Refusals(self._carriers.schemes, realm, errors)
         self._last_use = LastUse(self.store, interval=NOTE_SECONDS)
         self._audit = AuditLog(audit) if isinstance(audit, str) else audit
-        self._expiry_header = expiry_header
+        self._expiry_header = None if expiry_header is None else check_name(expiry_header)
         self._clock = clock
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -237,25 +242,53 @@ class PATMiddleware:
         if invalid is not None and isinstance(decision, Allowed):
             decision = Allowed(decision.rule, decision.captures, observed=invalid)
         address, seconds = self._addresses.text(environ), self._clock() - began
-        method, path = environ.get("REQUEST_METHOD", ""), environ.get("PATH_INFO", "")
+        method, path = environ.get("REQUEST_METHOD", ""), _text(environ.get("PATH_INFO", ""))
         audit.decision(began, grant, decision, status, address, method, path, request_id, seconds)
 
 
-def _check(app: object, limiter: object, **options: str) -> None:
+def _check(app: object, clock: object, limiter: object) -> None:
     if not callable(app):
         raise ConfigurationError(f"the wrapped application must be callable, not {app!r}", setting="app")
+    if not callable(clock):
+        raise ConfigurationError(f"{clock!r} is not callable", setting="clock", hint="give time.time, or one like it")
     if limiter is not None:
         raise ConfigurationError("rate limits are not built yet", setting="limiter", hint="leave it out")
+
+
+def _check_choices(**options: object) -> None:
     for name, value in options.items():
         if value not in _CHOICES[name]:
             known = " and ".join(map(repr, _CHOICES[name]))
             raise ConfigurationError(f"{value!r} is none of {known}", setting=name)
 
 
+def _check_kinds(**options: object) -> None:
+    for name, value in options.items():
+        kinds = _KINDS[name]
+        if not isinstance(value, kinds):
+            known = " or ".join(kind.__name__ for kind in kinds if kind is not NoneType)
+            raise ConfigurationError(f"takes {known}, not {type(value).__name__}", setting=name)
+
+
 _CHOICES = {"missing": ("reject", "annotate"), "remote_user": ("scrub", "keep"), "raw_target": ("check", "ignore")}
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "realm": (str,),
+    "audit": (AuditLog, str, NoneType),
+    "passwords": (PasswordSettings, NoneType),
+    "keep_credential": (bool,),
+    "scrub": (Scrub, NoneType),
+}
 
 
 def _scrub(scrub: Scrub | None, remote_user: str, carriers: Carriers) -> Scrub:
     """What is removed from requests, but for the headers that carry keys, and what the server may say of the user."""
     kept = (*carriers.keys, *(SERVER_SET if remote_user == "keep" else ()))
     return (scrub or Scrub()).keeping(kept)
+
+
+def _text(path: str) -> str:
+    """Give a path as it is judged, for the records; one that is no UTF-8 as the server gave it."""
+    try:
+        return path if path.isascii() else path.encode("latin-1").decode()
+    except UnicodeError:
+        return path

@@ -9,9 +9,10 @@ from datetime import datetime
 from .backends.caching import unavailable
 from .errors import ConfigurationError, Problem
 from .interfaces import Directory, PasswordDirectory
-from .model import Credential, Denied, Grant, Reason
+from .model import Credential, Denied, Grant, Owner, Reason
 from .policy.patterns import Pattern, PatternError, parse, split
 from .resolver import Expand
+from .tokens import DEFAULT_PREFIX, may_exist
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,15 +57,18 @@ class PasswordGate:
         settings: whose, where, how long.
         directory: must be able to check passwords.
         expand: from scopes to all that they include.
+        prefix: of our own tokens, which are no passwords.
 
     Raises:
         ConfigurationError: for a directory that can't, or a malformed path.
     """
 
-    def __init__(self, settings: PasswordSettings, directory: Directory | None, expand: Expand) -> None:
+    def __init__(
+        self, settings: PasswordSettings, directory: Directory | None, expand: Expand, prefix: str = DEFAULT_PREFIX
+    ) -> None:
         if not isinstance(directory, PasswordDirectory):
             raise ConfigurationError("needs a directory that can check passwords", setting="passwords")
-        self._directory, self._settings = directory, settings
+        self._directory, self._settings, self._prefix = directory, settings, prefix
         self._scopes, self._patterns = expand(settings.scopes), tuple(_patterns(settings.paths))
 
     def admit(self, credential: Credential, path: str, wall: float) -> Grant | Denied | None:
@@ -79,11 +83,16 @@ class PasswordGate:
         # RFC 4513, section 5.1.2: an empty password binds as nobody, and some servers report success.
         if name not in settings.owners or wall >= settings.until.timestamp() or not password.strip("\0"):
             return None
+        # A token that nobody knows any more would count there as a wrong password, and lock its owner out.
+        if may_exist(password, self._prefix, foreign=False):
+            return None
         segments = split(path)
         if all(pattern.match(segments) is None for pattern in self._patterns):
             return None
         try:
             owner = self._directory.authenticate(name, password)
+            if owner is not None and not isinstance(owner, Owner):
+                raise TypeError(f"authenticate() must give an Owner or None, not {type(owner).__name__}")
         except Exception as error:
             return Denied(Reason.UNAVAILABLE, detail=str(unavailable("the directory", error)))
         if owner is None or owner.name != name:

@@ -15,7 +15,8 @@ from .model import Denied, Reason
 
 _AMBIGUOUS = re.compile(
     r"//"  # an empty segment: merged by some
-    r"|/\.{1,2}(?:[/;]|\Z)"  # a dot segment: resolved by some, by servlet containers behind ..; too
+    r"|/\.{1,2}(?:/|\Z)"  # a dot segment: resolved by some
+    r"|/\.{0,2};"  # the same, or an empty segment, once parameters are cut off, as servlet containers do
     r"|[\\#?\x00-\x1f\x7f-\x9f]"
     r"|%[0-9A-Fa-f]{2}"  # would decode once more
 )

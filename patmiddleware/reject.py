@@ -85,6 +85,7 @@ _TITLES = {
     503: "Service Unavailable",
 }
 _QUOTED = re.compile(r"[\x20-\x7e]*")
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, section 3.3
 
 
 def quoted(text: str) -> str:
@@ -156,10 +157,16 @@ class _Challenges:
         if challenge == "plain":
             values = [*([self._bearer] if self._bearer else []), *self._others]
         else:
-            scope = f', scope="{" ".join(sorted(denied.needed))}"' if denied.needed else ""
+            scope = _scope(denied) if challenge == "insufficient_scope" else ""
             bearer = [f'{self._bearer}, error="{challenge}"{scope}'] if self._bearer else []
             values = [*bearer, *(self._others if challenge == "invalid_token" else [])]
         return [("WWW-Authenticate", value) for value in values]
+
+
+def _scope(denied: Denied) -> str:
+    # A policy of the user's own may name anything: what is no scope could split the header.
+    needed = sorted(filter(_SCOPE.fullmatch, denied.needed))
+    return f', scope="{" ".join(needed)}"' if needed else ""
 
 
 def explanation(denied: Denied) -> str:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable
+from dataclasses import fields
 from hashlib import sha256
 from threading import Lock
 from time import monotonic
 from typing import TypeAlias
+from weakref import WeakSet
 
 from .annotate import native
-from .backends.caching import FOREVER, Entry, OwnerCache, SecondChanceCache, TokenCache, Window
+from .backends.caching import BOUND, FOREVER, Entry, OwnerCache, SecondChanceCache, TokenCache, Window
 from .changes import here
 from .credentials import Carried, credential
-from .errors import BackendUnavailable, ConfigurationError
+from .errors import BackendUnavailable, ConfigurationError, Problem
 from .interfaces import Directory, TokenReader
 from .model import CacheSettings, Credential, Denied, Grant, Owner, Reason, Token
 from .tokens import DEFAULT_PREFIX, may_exist
+
+logger = logging.getLogger("patmiddleware")
 
 Expand: TypeAlias = Callable[[frozenset[str]], frozenset[str]]
 UsernameRule: TypeAlias = Callable[[str, Owner], bool]
@@ -58,8 +64,11 @@ class Resolver:
         directory: the backend that knows owners; None: whoever a token names is taken to exist.
         settings: bounds of the caches.
         basic_username: how the user name of Basic and the owner must agree: ``match``, ``casefold``, ``mail``,
-            ``ignore``, or a callable ``(username, owner) -> bool``.
+            ``ignore``, or a callable ``(username, owner) -> bool``; nothing but True lets in.
         expand: from scopes to all that they include.
+
+    Raises:
+        ConfigurationError: for a bound that can't be one, or an unknown rule for user names.
     """
 
     def __init__(
@@ -71,15 +80,20 @@ class Resolver:
         basic_username: str | UsernameRule = "match",
         expand: Expand = frozenset,
     ) -> None:
-        settings = settings or CacheSettings()
-        self._cache = TokenCache(reader, settings)
-        self._recalled: SecondChanceCache[bytes, Identity] = SecondChanceCache(settings.tokens)
-        self._storing = Lock()
-        self._owners = None if directory is None else OwnerCache(directory, settings)
+        self._reader, self._directory, self._settings = reader, directory, _checked(settings)
         self._expand = expand
         self._prefix: str = getattr(reader, "prefix", DEFAULT_PREFIX)
         self._foreign: bool = getattr(reader, "foreign", True)
         self._agrees = _username_rule(basic_username, directory)
+        self.begin_anew()
+        _living.add(self)
+
+    def begin_anew(self) -> None:
+        """Forget everything, as in a forked child: another thread may have held a lock, or been half-way in a cache."""
+        self._cache = TokenCache(self._reader, self._settings)
+        self._recalled: SecondChanceCache[bytes, Identity] = SecondChanceCache(self._settings.tokens)
+        self._storing = Lock()
+        self._owners = None if self._directory is None else OwnerCache(self._directory, self._settings)
 
     def recall(self, header: str, wall: float) -> Identity | None:
         """Give whom these very bytes were resolved to before, while nothing about that can have changed.
@@ -136,7 +150,7 @@ class Resolver:
         owner = person.value
         if owner is None or not owner.active:
             return Denied(Reason.OWNER_INACTIVE)
-        if found.username is not None and not self._agrees(found.username, owner):
+        if found.username is not None and not self._is_name_of(found.username, owner):
             return Denied(Reason.OWNER_MISMATCH)
         grant = grant_of(token, owner, self._expand, found.scheme, found.username)
         # It holds no longer than anything that it is made of.
@@ -146,6 +160,13 @@ class Resolver:
         if header is not None:
             self._remember(header, entry, identity)
         return identity
+
+    def _is_name_of(self, username: str, owner: Owner) -> bool:
+        try:
+            return self._agrees(username, owner) is True
+        except Exception:  # the rule may be anybody's: whom it can't judge does not get in
+            logger.exception("basic_username raised an error, so the user name was refused")
+            return False
 
     def _remember(self, header: str, entry: Entry[Token | None], identity: Identity) -> None:
         with self._storing:
@@ -157,6 +178,18 @@ class Resolver:
         if self._owners is not None:
             return self._owners.find(token.owner, wall)
         return Entry(Owner(name=token.owner), 0, FOREVER, 0.0, wall)
+
+
+_living: WeakSet[Resolver] = WeakSet()
+
+
+def _begin_anew_in_child() -> None:
+    for resolver in list(_living):
+        resolver.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_begin_anew_in_child)
 
 
 def grant_of(
@@ -202,3 +235,34 @@ def _username_rule(rule: str | UsernameRule, directory: Directory | None) -> Use
     if rule == "mail" and directory is None:
         raise ConfigurationError("'mail' needs a directory that knows mail addresses", setting="basic_username")
     return USERNAME_RULES[rule]
+
+
+def _checked(settings: CacheSettings | None) -> CacheSettings:
+    if settings is None:
+        return CacheSettings()
+    if not isinstance(settings, CacheSettings):
+        raise ConfigurationError(f"takes CacheSettings, not {settings!r}", setting="cache")
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    problems = [
+        Problem("PAT-E034", f"cache.{name}", f"is {value!r}", f"must be {_BOUNDS.get(name, 'seconds, from 0 on')}")
+        for name, value in values.items()
+        if not _may_be(name, value)
+    ]
+    if problems:
+        raise ConfigurationError(problems)
+    return settings
+
+
+_BOUNDS = {
+    "tokens": "a whole number, from 0 on",
+    "misses": "a whole number, from 0 on",
+    "poll": f"seconds, from 0 to {BOUND:g}: what another process changes must be seen by then",
+}
+
+
+def _may_be(name: str, value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if isinstance(value, float) and name in ("tokens", "misses"):
+        return False
+    return 0 <= value <= (BOUND if name == "poll" else FOREVER)

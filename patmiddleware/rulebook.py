@@ -12,6 +12,7 @@ from .model import Allowed, Denied, Grant, Reason, Request
 from .paths import AMBIGUOUS, is_method, judged_path, raw_target_agrees
 from .policy import Matched, Policy
 from .policy.rules import NO_SCOPES, judge, selects, unmet, within
+from .reject import ROWS
 
 _MEMO = 4_096
 _MEMO_PATH = 512
@@ -63,7 +64,7 @@ class Rulebook:
         needs_path: bool = False,
         lenient: bool = False,
     ) -> None:
-        if policy is not None and not callable(getattr(policy, "decide", None)):
+        if policy is not None and (isinstance(policy, type) or not callable(getattr(policy, "decide", None))):
             raise ConfigurationError(f"{policy!r} has no method decide(grant, request)", setting="policy")
         self._ours = policy if isinstance(policy, Policy) else None
         self._policy, self._addresses = policy, addresses
@@ -136,10 +137,14 @@ class Rulebook:
         except Exception:  # whatever a policy of the user's raises, what can't be judged is refused
             logger.exception("the policy raised an error, so the request was refused")
             return Denied(Reason.MISSING if grant is None else Reason.DENIED)
-        if isinstance(decision, Denied):
-            lacking = Reason.MISSING if grant is None else Reason.NO_RULE
-            return _ALLOWED if self._lenient and decision.reason is lacking else decision
-        if not isinstance(decision, Allowed):
-            logger.error("the policy gave %s in place of Allowed or Denied", type(decision).__name__)
+        if isinstance(decision, Allowed):
+            return decision
+        if not isinstance(decision, Denied) or not isinstance(decision.reason, Reason):
+            logger.error("the policy gave neither Allowed nor Denied with a Reason, so the request was refused")
             return Denied(Reason.MISSING if grant is None else Reason.DENIED)
-        return decision
+        missing = grant is None and decision.reason is Reason.MISSING
+        if self._lenient and (missing or decision.reason is Reason.NO_RULE):
+            return _ALLOWED
+        # Who shows no credential is asked for one, whatever it was that did not hold (RFC 9110, section 15.5.2).
+        forbidden = grant is None and ROWS[decision.reason].status == 403
+        return Denied(Reason.MISSING, decision.rule) if forbidden else decision

@@ -1,38 +1,31 @@
 """The configured application: ``gunicorn patmiddleware.wsgi`` serves what ``PATMIDDLEWARE_CONFIG`` names.
 
-``application`` is built when it is first asked for, so that importing this module does nothing.
+Importing this module builds it: uWSGI and mod_wsgi look into the module's dictionary, where nothing lazy can stand.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from .config import from_config
 from .errors import ConfigurationError
+from .middleware import PATMiddleware
 
-if TYPE_CHECKING:
-    from .middleware import PATMiddleware
-
-    application: PATMiddleware
-
-DEFAULT_FILE = "patmiddleware.toml"
+BOOT_FAILED = 3
+"""The exit code by which a worker tells gunicorn not to start another one, which would fail like the first, forever."""
 
 
-def __getattr__(name: str) -> PATMiddleware:
-    if name != "application":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    built = globals()["application"] = _built()
-    return built
-
-
-def _built() -> PATMiddleware:
-    path = os.environ.get("PATMIDDLEWARE_CONFIG", DEFAULT_FILE)
+def configured() -> PATMiddleware:
+    """Build the application that the environment names, or end the process with all that is wrong on standard error."""
+    path = os.environ.get("PATMIDDLEWARE_CONFIG") or "patmiddleware.toml"
     try:
         return from_config(path)
     except ConfigurationError as error:
         # The server's own report of an exception would bury the problems under a traceback.
-        lines = "\n".join(f"  {problem}" for problem in error.problems)
-        print(f"patmiddleware can't start, {path} has to be mended:\n{lines}", file=sys.stderr)
-        raise SystemExit(2) from None
+        problems = "".join(f"\n  {problem}" for problem in error.problems)
+        print(f"patmiddleware can't start, {path} has to be mended:{problems}", file=sys.stderr)
+        sys.exit(BOOT_FAILED)
+
+
+application = configured()

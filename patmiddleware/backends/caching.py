@@ -125,7 +125,7 @@ class Freshness:
         self._settings, self._monotonic = settings, monotonic
         self._asking = threading.Lock()
         self._failures = 0
-        self._failed: BackendUnavailable | None = None
+        self._failed = ""
         self.answer = 0
         self._answered = (float("-inf"), float("-inf"))
         self.due = Window(float("-inf"), 0.0) if self._ask else ALWAYS
@@ -159,7 +159,7 @@ class Freshness:
         # One thread asks. The others go on with the old answer, but not past the bound, nor after a change made here;
         # once it failed they go on as long as the last good state may serve, rather than queue for the next failure.
         overdue = self.age(wall) >= BOUND or here.count != self.seen
-        must_wait = overdue and (self._failed is None or not self.serves(wall))
+        must_wait = overdue and not (self._failed and self.serves(wall))
         failures = self._failures
         if not self._asking.acquire(must_wait, BOUND if must_wait else -1):
             if must_wait and not self.serves(wall):
@@ -167,8 +167,7 @@ class Freshness:
             return self.answer
         try:
             return self._ask_once(wall, failures)
-        except BackendUnavailable as error:
-            self._failed, self._failures = error, self._failures + 1
+        except BackendUnavailable:
             if self.serves(wall):
                 return self.answer
             raise
@@ -178,13 +177,17 @@ class Freshness:
     def _ask_once(self, wall: float, failures: int) -> int:
         if self.due.holds(self._monotonic(), wall) and here.count == self.seen:
             return self.answer
-        if self._failed is not None and self._failures > failures:
+        if self._failed and self._failures > failures:
             # It failed while this one waited: a store that is down is not asked once more for everyone who waits.
-            raise BackendUnavailable(str(self._failed)) from self._failed
+            raise BackendUnavailable(self._failed)
         # Both as they were before: an answer may be as old as the question, and counts in no later change.
         began, announced = self._monotonic(), here.count
-        answer = self.answer + 1 if self._ask is None else self._ask()
-        self._failed = None
+        try:
+            answer = self.answer + 1 if self._ask is None else self._ask()
+        except BackendUnavailable as error:
+            self._failed, self._failures = str(error) or "the store is out of reach", self._failures + 1
+            raise
+        self._failed = ""
         # In this order: whoever sees that it is not due any more must see the answer.
         self.answer, self._answered, self.seen = answer, (began, wall), announced
         self.due = Window(began + self._settings.poll, wall + self._settings.poll) if self._ask else ALWAYS
@@ -208,16 +211,24 @@ class _Question:
             if self._thread.is_alive():
                 raise BackendUnavailable("the store still does not give its revision")
         answers: list[int | Exception] = []
-        self._thread = threading.Thread(
-            target=lambda: answers.append(self._answer()), name="patmiddleware revision", daemon=True
-        )
-        self._thread.start()
+        self._thread = self._started(answers)
         self._thread.join(max(0.0, deadline - _monotonic()))
         if not answers:
             raise BackendUnavailable(f"the store did not give its revision within {BOUND:g} s")
-        if isinstance(answers[0], Exception):
-            raise unavailable("the store's revision", answers[0]) from answers[0]
-        return answers[0]
+        [answer] = answers
+        if isinstance(answer, Exception):
+            raise unavailable("the store's revision", answer) from answer
+        return answer
+
+    def _started(self, answers: list[int | Exception]) -> threading.Thread:
+        thread = threading.Thread(
+            target=lambda: answers.append(self._answer()), name="patmiddleware revision", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system gives no more threads, or Python is on its way out
+            raise BackendUnavailable("there is no thread to ask the store for its revision on") from error
+        return thread
 
     def _answer(self) -> int | Exception:
         try:
@@ -248,9 +259,14 @@ class _Flight:
 
 
 class Flights(Generic[K]):
-    """Lets one thread at a time look a thing up; the others wait for it, then look at the cache again."""
+    """Lets one thread at a time look a thing up; the others wait for it, then look at the cache again.
 
-    def __init__(self) -> None:
+    Args:
+        patience: seconds for which they wait.
+    """
+
+    def __init__(self, patience: float = FLIGHT) -> None:
+        self._patience = patience
         self._lock = threading.Lock()
         self._flights: dict[K, _Flight] = {}
 
@@ -282,7 +298,7 @@ class Flights(Generic[K]):
                     del self._flights[key]
 
     def _enter(self, flight: _Flight, failures: int) -> None:
-        if not flight.lock.acquire(timeout=FLIGHT):
+        if not flight.lock.acquire(timeout=self._patience):
             raise BackendUnavailable("another look-up of the same takes too long")
         if flight.failures > failures:
             flight.lock.release()
@@ -329,10 +345,16 @@ class TokenCache:
         entry = self._fresh(key, wall)
         if entry is not None:
             return entry
-        with self._flights.of(key):
-            # Whoever was within before may have found it; whoever revoked since has changed the revision.
-            entry = self._fresh(key, wall)
-            return self._look_up(key, secret, wall) if entry is None else entry
+        try:
+            with self._flights.of(key):
+                # Whoever was within before may have found it; whoever revoked since has changed the revision.
+                entry = self._fresh(key, wall)
+                return self._look_up(key, secret, wall) if entry is None else entry
+        except BackendUnavailable:
+            kept = self._last_good(key, secret, wall)
+            if kept is None:
+                raise
+            return kept
 
     def _fresh(self, key: bytes, wall: float) -> Entry[Token | None] | None:
         mono = self._monotonic()
@@ -350,9 +372,6 @@ class TokenCache:
             if token is not None and not isinstance(token, Token):
                 raise TypeError(f"find() must give a Token or None, not {type(token).__name__}")
         except Exception as error:
-            kept = self._last_good(key, secret, revision, wall)
-            if kept is not None:
-                return kept
             raise unavailable("the token store", error) from error
         alive = token is not None and token.revoked is None and not _has_expired(token, wall)
         seconds = self._lifetime if alive else self._miss_lifetime
@@ -360,15 +379,21 @@ class TokenCache:
         self._store(key, entry, alive)
         return entry
 
-    def _last_good(self, key: bytes, secret: Secret, revision: int, wall: float) -> Entry[Token | None] | None:
+    def _last_good(self, key: bytes, secret: Secret, wall: float) -> Entry[Token | None] | None:
         """Give what was known before the outage, if it may still serve and nothing has changed since."""
-        entry, stale = self.known.peek(key), self._settings.stale_while_error
-        if entry is not None and entry.revision == revision and entry.over(self._monotonic(), wall) < stale:
-            return entry
-        if self._find_last_good is None or self.freshness.age(wall) >= stale:
+        stale, fresh = self._settings.stale_while_error, self.freshness
+        if not fresh.serves(wall):
             return None
-        token = self._find_last_good(secret)
-        return None if token is None else Entry(token, revision, 0.0, self._monotonic(), wall)
+        entry = self.known.peek(key)
+        if entry is not None and entry.revision == fresh.answer and entry.over(self._monotonic(), wall) < stale:
+            return entry
+        if self._find_last_good is None or fresh.age(wall) >= stale:
+            return None
+        try:
+            token = self._find_last_good(secret)
+        except Exception as error:
+            raise unavailable("the token store", error) from error
+        return None if token is None else Entry(token, fresh.answer, 0.0, self._monotonic(), wall)
 
     def _store(self, key: bytes, entry: Entry[Token | None], alive: bool) -> None:
         with self._storing:
@@ -406,9 +431,15 @@ class OwnerCache:
         entry = self._fresh(name, wall)
         if entry is not None:
             return entry
-        with self._flights.of(name):
-            entry = self._fresh(name, wall)
-            return self._look_up(name, wall) if entry is None else entry
+        try:
+            with self._flights.of(name):
+                entry = self._fresh(name, wall)
+                return self._look_up(name, wall) if entry is None else entry
+        except BackendUnavailable:
+            kept = self._owners.peek(name)
+            if kept is None or kept.over(self._monotonic(), wall) >= self._settings.stale_while_error:
+                raise
+            return kept
 
     def _fresh(self, name: str, wall: float) -> Entry[Owner | None] | None:
         entry = self._owners.peek(name)
@@ -423,9 +454,6 @@ class OwnerCache:
             if owner is not None and not isinstance(owner, Owner):
                 raise TypeError(f"find() must give an Owner or None, not {type(owner).__name__}")
         except Exception as error:
-            kept = self._owners.peek(name)
-            if kept is not None and kept.over(self._monotonic(), wall) < self._settings.stale_while_error:
-                return kept
             raise unavailable("the directory", error) from error
         if owner is not None and owner.name != name:
             # Names that differ in case or in form would share groups and locks: one name, byte for byte.

@@ -86,10 +86,14 @@ class Policy:
     def explain(self, grant: Grant | None, request: Request) -> Explanation:
         """Give the decision with every rule that was looked at, and why each held or not."""
         held = self.held(grant)
-        caller = Caller(grant, held, request.address)
-        mentioned = {entry.rule.id: entry.rule for entry in self._matcher.entries(self.spell(request.path))}
+        caller = Caller(grant, held, request.address, request.method)
         matched = self.match(request.method, request.path)
-        return explain(judge(matched, grant, held, request.address), tuple(mentioned.values()), matched, caller)
+        decision = judge(matched, grant, held, request.address)
+        found = explain(decision, self._mentioned(request.path), matched, caller)
+        if matched.also is None:
+            return found
+        other = explain(decision, self._mentioned(_without_parameters(request.path)), matched.also, caller)
+        return Explanation(decision, tuple(dict.fromkeys((*found.steps, *other.steps))))
 
     def spell(self, path: str) -> str:
         """Give the form of a path that rules are asked about."""
@@ -126,6 +130,14 @@ class Policy:
         if ";" not in path:
             return matched
         # Some servers cut path parameters off before they route, others don't: both readings must be allowed.
-        plain = "/".join(segment.partition(";")[0] for segment in path.split("/"))
-        also = self._matcher.match(method, self.spell(plain))
+        plain = self.spell(_without_parameters(path))
+        also = replace(self._matcher.match(method, plain), observe=self.observe)
         return replace(matched, also=also, asks_address=matched.asks_address or also.asks_address)
+
+    def _mentioned(self, path: str) -> tuple[Rule, ...]:
+        rules = {entry.rule.id: entry.rule for entry in self._matcher.entries(self.spell(path))}
+        return tuple(rules.values())
+
+
+def _without_parameters(path: str) -> str:
+    return "/".join(segment.partition(";")[0] for segment in path.split("/"))

@@ -6,16 +6,17 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from ..model import Address, Allowed, Denied, Grant, Reason
-from .rules import Effect, Hit, Matched, Rule, selects, unmet
+from .rules import Effect, Hit, Matched, Rule, opening, selects, unmet
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, as far as rules look at it."""
+    """Who asks, as far as rules look at it, and with which method."""
 
     grant: Grant | None
     held: frozenset[str]
     address: Address | None
+    method: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +54,31 @@ def explain(decision: Allowed | Denied, mentioned: Collection[Rule], matched: Ma
         caller: who asks.
     """
     hits = {hit.rule.id: hit for hit in (*matched.denies, *matched.requires, *matched.allows, *matched.public)}
-    return Explanation(decision, tuple(_step(rule, hits.get(rule.id), caller) for rule in mentioned))
+    waived = opening(matched, caller.grant, caller.held, caller.address) is not None
+    return Explanation(decision, tuple(_step(rule, hits.get(rule.id), caller, waived) for rule in mentioned))
 
 
-def _step(rule: Rule, hit: Hit | None, caller: Caller) -> Step:
+def _step(rule: Rule, hit: Hit | None, caller: Caller, waived: bool) -> Step:
+    if rule.methods is not None and caller.method not in rule.methods:
+        return Step(rule.id, rule.effect, "passed over", f"it is about {_listed(rule.methods)}")
     if hit is None:
-        methods = ", ".join(sorted(rule.methods or ()))
-        why = "a more specific operation decides" if rule.table else f"it is about {methods}"
-        return Step(rule.id, rule.effect, "passed over", why)
+        return Step(rule.id, rule.effect, "passed over", "a more specific operation decides")
     if not selects(rule, caller.grant, caller.held, caller.address):
         return Step(rule.id, rule.effect, "passed over", "its 'when' is not about this caller")
     if rule.effect == "deny":
         return Step(rule.id, rule.effect, "refuses", "a matching deny refuses, whatever else holds")
-    reason = unmet(hit, caller.grant, caller.held, caller.address, waived=rule.public)
+    # An allow that isn't public still says what it lacks where a public one holds; a require is waived.
+    waived = rule.public or (waived and rule.effect == "require")
+    reason = unmet(hit, caller.grant, caller.held, caller.address, waived)
     outcome = "holds" if reason is None else "fails"
-    return Step(rule.id, rule.effect, outcome, _why(reason, hit, caller))
+    return Step(rule.id, rule.effect, outcome, _why(reason, hit, caller, waived))
 
 
-def _why(reason: Reason | None, hit: Hit, caller: Caller) -> str:
+def _why(reason: Reason | None, hit: Hit, caller: Caller, waived: bool) -> str:
     rule = hit.rule
     match reason:
         case None:
-            return "the path is public" if rule.public else f"needs {_listed(rule.scopes) or 'any valid token'}"
+            return "the path is public" if waived else f"needs {_demands(rule)}"
         case Reason.INSUFFICIENT_SCOPE:
             return f"needs {_listed(rule.scopes)}, the token has {_listed(caller.held) or 'no scope'}"
         case Reason.GROUP:
@@ -87,6 +91,15 @@ def _why(reason: Reason | None, hit: Hit, caller: Caller) -> str:
             return f"the token is limited, and the path captures {captured}"
         case _:
             return "needs a token"
+
+
+def _demands(rule: Rule) -> str:
+    demands = [_listed(rule.scopes)] if rule.scopes else []
+    if rule.groups:
+        demands.append(f"one of the groups {_listed(rule.groups)}")
+    if rule.networks:
+        demands.append(f"an address in {_listed(map(str, rule.networks))}")
+    return "; ".join(demands) or "any valid token"
 
 
 def _listed(names: Collection[str] | map[str]) -> str:

@@ -36,6 +36,7 @@ _RULE = (
     "credentials",
 )
 _WHEN = ("groups", "owners", "networks", "scopes")
+_EMPTY: tuple[object, ...] = ([], (), frozenset())
 
 T = TypeVar("T")
 
@@ -106,9 +107,10 @@ class _Reader:
         for preset in loaded:
             self.spellings.append(preset.spelling)
             self.scopes |= preset.scopes
+        # What scopes a preset has that is not there can't be said; a policy that declares none may use any name.
+        self.free = len(loaded) < len(presets)
         self.read_scopes(data.get("scopes", {}))
-        # A policy that declares no scope at all may use any name.
-        self.free = not self.scopes and not self.problems
+        self.free = self.free or not self.scopes
         rules = [self.rule(table, f"rule[{n}]", n) for n, table in self.tables(data, "rule")]
         self.unique(rules)
         return Content(
@@ -134,8 +136,7 @@ class _Reader:
 
     def value(self, table: Mapping[str, object], name: str, where: str, kind: type[T], default: T) -> T:
         given = table.get(name, default)
-        # True is an int for Python, not for a reader of TOML.
-        if not isinstance(given, kind) or (kind is not bool and isinstance(given, bool)):
+        if not isinstance(given, kind):
             expected = {str: "a string", bool: "true or false", dict: "a table"}[kind]
             self.wrong("PAT-E204", _join(where, name), f"must be {expected}, not {given!r}")
             return default
@@ -180,7 +181,7 @@ class _Reader:
             own[name] = frozenset(self.strings(table, "includes", where))
         self.scopes |= own
         for name, includes in own.items():
-            for other in sorted(includes - self.scopes.keys()):
+            for other in () if self.free else sorted(includes - self.scopes.keys()):
                 hint = _nearest(other, self.scopes)
                 self.wrong("PAT-E208", f"scopes.{name}.includes", f"there is no scope {other!r}", hint)
         self.circles(own)
@@ -230,16 +231,17 @@ class _Reader:
             message = "is missing" if given is None else f"must be a path or a list of paths, not {given!r}"
             self.wrong("PAT-E212", where, message, 'every path is "/**"')
             return ()
-        return tuple(pattern for text in texts for pattern in self.pattern(text, where))
+        refuses = rule.get("effect", "allow") != "allow"
+        return tuple(pattern for text in texts for pattern in self.pattern(text, where, refuses))
 
-    def pattern(self, text: str, where: str) -> tuple[Pattern, ...]:
+    def pattern(self, text: str, where: str, refuses: bool) -> tuple[Pattern, ...]:
         try:
             found: tuple[Pattern, ...] = (parse(text),)
         except PatternError as error:
             self.wrong("PAT-E213", where, str(error))
             return ()
         for spelling in self.spellings:
-            found = tuple(form for pattern in found for form in spelling.patterns(pattern))
+            found = tuple(form for pattern in found for form in spelling.patterns(pattern, refuses))
         return found
 
     def methods(self, rule: Mapping[str, object], where: str) -> frozenset[str] | None:
@@ -248,8 +250,9 @@ class _Reader:
         names = self.strings(rule, "methods", where)
         for name in names:
             if not _METHOD.fullmatch(name):
-                self.wrong("PAT-E214", f"{where}.methods", f"{name!r} is not a method", f"write {name.upper()!r}")
-        if not names and rule["methods"] in ([], ()):
+                hint = f"write {name.upper()!r}" if _METHOD.fullmatch(name.upper()) else "such as 'GET'"
+                self.wrong("PAT-E214", f"{where}.methods", f"{name!r} is not a method", hint)
+        if rule["methods"] in _EMPTY:
             self.wrong("PAT-E214", f"{where}.methods", "is empty: the rule could never match", "leave it out for any")
         return frozenset(names)
 
@@ -257,6 +260,9 @@ class _Reader:
         before = len(self.problems)
         self.names(table, _RULE, where)
         self.value(table, "about", where, str, "")
+        for name in ("groups", "networks"):
+            if table.get(name) in _EMPTY:
+                self.wrong("PAT-E211", f"{where}.{name}", "is empty: nobody could meet it", "leave it out for anybody")
         rule = Rule(
             id=self.value(table, "id", where, str, "") or f"rule-{number + 1}",
             effect=self.effect(table, where),
@@ -270,8 +276,10 @@ class _Reader:
             ignore_credentials=self.choice(table, "credentials", where, "ignore"),
             limits_exempt=self.choice(table, "limits", where, "exempt"),
         )
+        if len(self.problems) > before:
+            return None
         for test, name, message, hint in _CONTRADICTIONS:
-            if len(self.problems) == before and test(rule, table):
+            if test(rule, table):
                 self.wrong("PAT-E216", _join(where, name), message, hint)
         return rule if len(self.problems) == before else None
 

@@ -20,7 +20,12 @@ Kind: TypeAlias = Literal["text", "run", "any", "int", "key", "choice"]
 
 _DIGITS = frozenset("0123456789")
 _CAPITALS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_KEY = _CAPITALS | _DIGITS | {"_"}
+_CHARACTERS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
+    "int": (_DIGITS, _DIGITS),
+    "key": (_CAPITALS, _CAPITALS | _DIGITS | {"_"}),
+}
+"""What a kind begins with, and what it goes on with."""
+
 _ITEM = re.compile(r"\{([^{}]*)\}|(\*+)|([^{}*]+)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NEVER = re.compile(r"[;\\#?\x00-\x1f\x7f-\x9f]|%[0-9A-Fa-f]{2}")
@@ -60,32 +65,30 @@ class Element:
                 return f"{{{self.name}:{kind}}}"
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """What this element is one of; empty where it may be any number of texts."""
+        return self.options or ((self.text,) if self.text else ())
+
+    @property
     def first(self) -> frozenset[str] | None:
         """The characters that this element may begin with; None: any."""
-        match self.kind:
-            case "text":
-                return frozenset(self.text[:1])
-            case "choice":
-                return frozenset(option[:1] for option in self.options)
-            case "int":
-                return _DIGITS
-            case "key":
-                return _CAPITALS
-            case _:
-                return None
+        if self.words:
+            return frozenset(word[:1] for word in self.words)
+        return _CHARACTERS[self.kind][0] if self.kind in _CHARACTERS else None
 
     @property
     def swallows(self) -> frozenset[str] | None:
         """The characters that this element may run over without a bound; None: any; empty: it is bounded."""
-        match self.kind:
-            case "int":
-                return _DIGITS
-            case "key":
-                return _KEY
-            case "run" | "any":
-                return None
-            case _:
-                return frozenset()
+        if self.words:
+            return frozenset()
+        return _CHARACTERS[self.kind][1] if self.kind in _CHARACTERS else None
+
+    @property
+    def varies(self) -> bool:
+        """Whether it may end at more than one place of a text."""
+        if not self.words:
+            return True
+        return any(word != other and word.startswith(other) for word in self.words for other in self.words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,17 +242,17 @@ def _capture(text: str, whole: str) -> Element:
 
 
 def _is_linear(elements: Sequence[Element]) -> bool:
-    unbounded = [element for element in elements if element.swallows is None or element.swallows]
-    return len(unbounded) <= 1 or all(map(_stops, elements, (*elements[1:], None)))
+    varying = [element for element in elements if element.varies]
+    return len(varying) <= 1 or all(map(_stops, elements, (*elements[1:], None)))
 
 
 def _stops(element: Element, follower: Element | None) -> bool:
     """Whether it is certain where an element ends: the next one can't begin with what this one runs over."""
-    if follower is None or element.swallows == frozenset():
+    if follower is None or not element.varies:
         return True
-    if element.swallows is None or follower.first is None:
+    if not element.swallows or follower.first is None:
         return False
-    return not element.swallows & follower.first
+    return element.swallows.isdisjoint(follower.first)
 
 
 def _regex(elements: Sequence[Element]) -> re.Pattern[str]:
@@ -270,59 +273,54 @@ def _expression(element: Element) -> str:
 
 
 def _step(elements: Sequence[Element], text: str) -> Mapping[str, str] | None:
-    """Match by stepping over the elements with the set of positions that can be reached: linear, whatever is sent."""
-    reached = [frozenset({0})]
-    for element in elements:
-        reached.append(_reach(element, reached[-1], text))
-        if not reached[-1]:
+    """Match by stepping back with the set of all places from which the rest matches: linear, whatever is sent."""
+    rests = [frozenset({len(text)})]
+    for element in reversed(elements):
+        rests.append(_openings(element, rests[-1], text))
+        if not rests[-1]:
             return None
-    if len(text) not in reached[-1]:
+    if 0 not in rests.pop():
         return None
-    captures, end = {}, len(text)
-    for element, starts in zip(reversed(elements), reversed(reached[:-1]), strict=True):
-        begin = _begin(element, starts, text, end)
+    captures, begin = {}, 0
+    for element in elements:
+        end = _longest(element, begin, rests.pop(), text)
         if element.name:
             captures[element.name] = text[begin:end]
-        end = begin
+        begin = end
     return captures
 
 
-def _begin(element: Element, starts: frozenset[int], text: str, end: int) -> int:
-    """Where the element that ends here began: the last place possible, so that what stands before is longest."""
+def _openings(element: Element, ends: frozenset[int], text: str) -> frozenset[int]:
+    """Where an element may begin that ends at one of these places."""
     match element.kind:
         case "text" | "choice":
-            words = element.options or (element.text,)
-            return max(end - len(word) for word in words if end - len(word) in starts and text.endswith(word, 0, end))
+            return frozenset(end - len(word) for word in element.words for end in ends if text.endswith(word, 0, end))
         case "run":
-            return max(at for at in starts if at <= end)
+            return frozenset(range(max(ends) + 1))
         case "any":
-            return max(at for at in starts if at < end)
+            return frozenset(range(max(ends)))
         case kind:
-            opening = _DIGITS if kind == "int" else _CAPITALS
-            return next(at for at in range(end - 1, -1, -1) if at in starts and text[at] in opening)
+            return _sweep(ends, text, *_CHARACTERS[kind])
 
 
-def _reach(element: Element, starts: frozenset[int], text: str) -> frozenset[int]:
+def _longest(element: Element, begin: int, ends: frozenset[int], text: str) -> int:
+    """Where an element ends that begins here, so that it is longest; one of the places is sure to fit."""
     match element.kind:
-        case "text":
-            return frozenset(at + len(element.text) for at in starts if text.startswith(element.text, at))
-        case "choice":
-            return frozenset(at + len(word) for word in element.options for at in starts if text.startswith(word, at))
-        case "run":
-            return frozenset(range(min(starts), len(text) + 1))
-        case "any":
-            return frozenset(range(min(starts) + 1, len(text) + 1))
-        case "int":
-            return _sweep(starts, text, _DIGITS, _DIGITS)
-        case "key":
-            return _sweep(starts, text, _CAPITALS, _KEY)
+        case "text" | "choice":
+            fitting = (begin + len(word) for word in element.words if text.startswith(word, begin))
+            return max(end for end in fitting if end in ends)
+        case "run" | "any":
+            return max(ends)
+        case kind:
+            _, inner = _CHARACTERS[kind]
+            last = next((at for at in range(begin, len(text)) if text[at] not in inner), len(text))
+            return max(end for end in ends if begin < end <= last)
 
 
-def _sweep(starts: frozenset[int], text: str, opening: frozenset[str], inner: frozenset[str]) -> frozenset[int]:
-    ends, inside = set(), False
-    for at in range(min(starts), len(text)):
-        character = text[at]
-        inside = (inside and character in inner) or (at in starts and character in opening)
-        if inside:
-            ends.add(at + 1)
-    return frozenset(ends)
+def _sweep(ends: frozenset[int], text: str, opening: frozenset[str], inner: frozenset[str]) -> frozenset[int]:
+    begins, inside = set(), False
+    for at in range(max(ends) - 1, -1, -1):
+        inside = (inside or at + 1 in ends) and text[at] in inner
+        if inside and text[at] in opening:
+            begins.add(at)
+    return frozenset(begins)

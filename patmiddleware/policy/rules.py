@@ -7,7 +7,7 @@ else the request is refused.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from ..model import Address, Allowed, Denied, Grant, Network, Reason
@@ -111,7 +111,7 @@ def selects(rule: Rule, grant: Grant | None, held: frozenset[str], address: Addr
     when = rule.when
     if when is None:
         return True
-    if when.networks and not within(address, when.networks) and (address is not None or rule.effect == "allow"):
+    if not _selects_address(rule, when, address):
         return False
     if grant is None:
         return not (when.groups or when.owners or when.scopes)
@@ -120,6 +120,12 @@ def selects(rule: Rule, grant: Grant | None, held: frozenset[str], address: Addr
         and (not when.owners or grant.owner in when.owners)
         and (not when.scopes or not when.scopes.isdisjoint(held))
     )
+
+
+def _selects_address(rule: Rule, when: When, address: Address | None) -> bool:
+    if not when.networks or within(address, when.networks):
+        return True
+    return address is None and rule.effect != "allow"
 
 
 def unmet(
@@ -140,7 +146,7 @@ def unmet(
     if waived:
         return None
     if grant is None:
-        return Reason.MISSING
+        return Reason.MISSING if rule.effect == "allow" or rule.scopes or rule.groups else None
     if rule.groups and rule.groups.isdisjoint(grant.groups):
         return Reason.GROUP
     if grant.limits and rule.effect == "allow" and not rule.limits_exempt and not _keeps(hit, grant):
@@ -153,7 +159,7 @@ def _keeps(hit: Hit, grant: Grant) -> bool:
 
 
 _NEAREST = (Reason.INSUFFICIENT_SCOPE, Reason.LIMIT, Reason.GROUP, Reason.NETWORK, Reason.MISSING)
-"""Of several allows that fail, the one that was nearest to holding is told."""
+"""Of several allows that fail, the one that was nearest to holding is told; of several requires, the farthest."""
 
 
 def judge(
@@ -170,18 +176,15 @@ def judge(
             application that decides itself. Denies, networks and failed requires still bind.
     """
     if matched.also is not None:
-        decision = judge(matched.also, grant, held, address, lenient)
-        if isinstance(decision, Denied):
-            return decision
+        return _judge_both(matched, matched.also, grant, held, address, lenient)
     for hit in matched.denies:
         if selects(hit.rule, grant, held, address):
             return _refuse(Reason.DENIED, hit, grant, held)
-    public = _public(matched, grant, held, address) if matched.public else None
-    for hit in matched.requires:
-        if selects(hit.rule, grant, held, address):
-            reason = unmet(hit, grant, held, address, waived=public is not None)
-            if reason is not None:
-                return _refuse(reason, hit, grant, held)
+    public = opening(matched, grant, held, address) if matched.public else None
+    if matched.requires:
+        denied = _required(matched, grant, held, address, waived=public is not None)
+        if denied is not None:
+            return _softened(denied, matched, grant, held, address, lenient)
     if public is not None:
         return public.allowed
     if lenient and (grant is None or not matched.mentioned):
@@ -190,10 +193,52 @@ def judge(
         if selects(hit.rule, grant, held, address) and unmet(hit, grant, held, address) is None:
             return hit.allowed
     denied = _nearest(matched, grant, held, address)
-    return Allowed(denied.rule, observed=denied) if matched.observe and denied.reason in _SOFT else denied
+    return Allowed(denied.rule, observed=denied) if _is_soft(denied, matched, grant) else denied
 
 
-def _public(matched: Matched, grant: Grant | None, held: frozenset[str], address: Address | None) -> Hit | None:
+def _judge_both(
+    one: Matched, other: Matched, grant: Grant | None, held: frozenset[str], address: Address | None, lenient: bool
+) -> Allowed | Denied:
+    first = judge(replace(one, also=None), grant, held, address, lenient)
+    if isinstance(first, Denied):
+        return first
+    second = judge(other, grant, held, address, lenient)
+    return second if isinstance(second, Denied) or second.observed is not None else first
+
+
+def _required(
+    matched: Matched, grant: Grant | None, held: frozenset[str], address: Address | None, waived: bool
+) -> Denied | None:
+    failures = [
+        (reason, hit)
+        for hit in matched.requires
+        if selects(hit.rule, grant, held, address)
+        and (reason := unmet(hit, grant, held, address, waived)) is not None
+    ]
+    if not failures:
+        return None
+    reason, hit = max(failures, key=_distance)
+    return _refuse(reason, hit, grant, held)
+
+
+def _softened(
+    denied: Denied, matched: Matched, grant: Grant | None, held: frozenset[str], address: Address | None, lenient: bool
+) -> Allowed | Denied:
+    """What becomes of a require that fails: where that is only observed, all the rest must hold."""
+    if not _is_soft(denied, matched, grant):
+        return denied
+    decision = judge(replace(matched, requires=()), grant, held, address, lenient)
+    return decision if isinstance(decision, Denied) else Allowed(denied.rule, observed=denied)
+
+
+def _is_soft(denied: Denied, matched: Matched, grant: Grant | None) -> bool:
+    # A token with limits may do only what a rule ties to them, observed or not.
+    limited = grant is not None and bool(grant.limits)
+    return matched.observe and denied.reason in _SOFT and not (limited and denied.reason is Reason.NO_RULE)
+
+
+def opening(matched: Matched, grant: Grant | None, held: frozenset[str], address: Address | None) -> Hit | None:
+    """Give the public allow that holds, if one does: it waives what others ask of scopes, groups and limits."""
     for hit in matched.public:
         if selects(hit.rule, grant, held, address) and unmet(hit, grant, held, address, waived=True) is None:
             return hit
@@ -207,8 +252,12 @@ def _nearest(matched: Matched, grant: Grant | None, held: frozenset[str], addres
         return Denied(Reason.MISSING if grant is None else Reason.NO_RULE, held=held)
     # A public rule that did not hold lacks the right network alone.
     failures = [(unmet(hit, grant, held, address, waived=hit.rule.public) or Reason.NETWORK, hit) for hit in hits]
-    reason, hit = min(failures, key=lambda failure: _NEAREST.index(failure[0]))
+    reason, hit = min(failures, key=_distance)
     return _refuse(reason, hit, grant, held)
+
+
+def _distance(failure: tuple[Reason, Hit]) -> int:
+    return _NEAREST.index(failure[0])
 
 
 _SOFT = (Reason.INSUFFICIENT_SCOPE, Reason.NO_RULE)
@@ -216,7 +265,12 @@ _SOFT = (Reason.INSUFFICIENT_SCOPE, Reason.NO_RULE)
 
 
 def _leave(matched: Matched, grant: Grant | None, held: frozenset[str], address: Address | None) -> Allowed | Denied:
-    hits = (*matched.allows, *matched.public)
+    # Who it is can't be said, so only where it comes from says which rules are about it.
+    hits = [
+        hit
+        for hit in (*matched.allows, *matched.public)
+        if hit.rule.when is None or _selects_address(hit.rule, hit.rule.when, address)
+    ]
     if hits and all(hit.rule.networks and not within(address, hit.rule.networks) for hit in hits):
         return _refuse(Reason.NETWORK, hits[0], grant, held)
     # A token with limits may do only what a rule ties to them.

@@ -1,8 +1,8 @@
 """One form for judging, where a server takes several spellings of one resource.
 
 A preset knows that ``/rest/api/latest/issue/abc-1.json`` is ``/rest/api/2/issue/ABC-1``. Paths are mapped before any
-rule is asked, and the paths of rules are mapped at load in the same way, so that a deny holds for every spelling. What is
-served or forwarded is as it came.
+rule is asked, and the paths of rules are mapped at load in the same way, so that a deny holds for every spelling.
+What is served or forwarded is as it came.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from itertools import product
 from typing import TypeAlias
 
 from .patterns import Element, Pattern, Segment, split
@@ -92,57 +92,55 @@ class Spelling:
             place = place.literal.get(text, place.any)
         return segments
 
-    def patterns(self, pattern: Pattern) -> tuple[Pattern, ...]:
-        """Map the pattern of a rule as paths are mapped; a pattern that stands for several forms gives several."""
+    def patterns(self, pattern: Pattern, refuses: bool = True) -> tuple[Pattern, ...]:
+        """Map the pattern of a rule as paths are mapped; one that stands for several forms gives several.
+
+        Args:
+            pattern: as written.
+            refuses: as a deny or a require does: whatever path it matches as it came, one of the forms matches what is
+                judged. An allow is mapped only where it spells a version or an ending out: ``*on`` is not to allow
+                everything for the sake of ``.json``.
+        """
         at = len(self.mount)
-        if tuple(segment.literal for segment in pattern.segments[:at]) != self.mount:
+        if len(pattern.segments) < at or not _may_begin(pattern.segments, self.mount):
             return (pattern,)
-        forms = self._cut_endings(pattern.segments[at:], pattern.below)
-        forms = [mapped for form in forms for mapped in self._map_versions(form)]
-        forms = [mapped for form in forms for mapped in self._map_keys(form)]
-        found = [Pattern((*pattern.segments[:at], *form), pattern.below) for form in forms]
-        return tuple({str(form): form for form in found}.values())
+        forms = [(pattern.segments[at:], pattern.below)]
+        cut = _without if refuses else _cut_word
+        forms += [(left, False) for form, _ in forms for left in self._cut_endings(form, cut)]
+        forms += [(mapped, below) for form, below in forms for mapped in self._map_version(form, refuses)]
+        forms += [(mapped, below) for form, below in forms for mapped in self._map_keys(form)]
+        found = (Pattern((*map(_literal, self.mount), *form), below) for form, below in forms)
+        return tuple({str(form): form for form in (pattern, *found)}.values())
 
-    def _cut_endings(self, form: Form, below: bool) -> list[Form]:
-        cut = [
-            (*form[:-1], _map_words(form[-1], partial(_cut, endings)))
-            for root, endings in self.endings.items()
-            if not below and len(form) > len(root) and _may_begin(form, root)
-        ]
-        return [form, *cut]
+    def _cut_endings(self, form: Form, cut: Callable[[Elements, str], Iterator[Elements]]) -> Iterator[Form]:
+        for root, endings in self.endings.items():
+            if len(form) > len(root) and _may_begin(form, root):
+                last = form[-1].elements
+                left = (elements for ending in endings for elements in cut(last, ending))
+                whole = (*map(_literal, root), *form[len(root) : -1])
+                yield from ((*whole, Segment.of(elements)) for elements in left if elements not in ((), last))
 
-    def _map_versions(self, form: Form) -> list[Form]:
-        mapped = [
-            (
-                *form[: len(module)],
-                _map_words(form[len(module)], partial(_first, known)),
-                *form[len(module) + 1 :],
-            )
-            for module, known in self.versions.items()
-            if len(form) > len(module) and _may_begin(form, module)
-        ]
-        return [form, *mapped]
+    def _map_version(self, form: Form, refuses: bool) -> Iterator[Form]:
+        for module, known in self.versions.items():
+            at = len(module)
+            if len(form) > at and _may_begin(form, module) and _names_other(form[at], known, refuses):
+                yield (*map(_literal, (*module, known[0])), *form[at + 1 :])
 
-    def _map_keys(self, form: Form) -> list[Form]:
-        places, keyed = [self._keys], []
+    def _map_keys(self, form: Form) -> Iterator[Form]:
+        places, choices = [self._keys], []
         for segment in form:
-            mapped = segment
-            for place in places:
-                mapped = _map_words(mapped, place.upper if segment.literal else str.upper) if place.shapes else mapped
-            keyed.append(mapped)
-            places = [below for place in places for below in place.next(segment.literal)]
-        return [form, tuple(keyed)]
+            capitals = [_capitals(segment, place) for place in places]
+            choices.append(dict.fromkeys((segment, *capitals)))
+            places = [under for place in places for under in place.next(segment.literal)]
+        yield from product(*choices)
 
 
+Elements: TypeAlias = tuple[Element, ...]
 Form: TypeAlias = tuple[Segment, ...]
 
 
 def _may_begin(form: Form, words: Sequence[str]) -> bool:
     return all(segment.match(word) is not None for segment, word in zip(form, words, strict=False))
-
-
-def _first(known: Sequence[str], word: str) -> str:
-    return known[0] if word in known else word
 
 
 def _cut(endings: Iterable[str], word: str) -> str:
@@ -152,13 +150,54 @@ def _cut(endings: Iterable[str], word: str) -> str:
     return word
 
 
-def _map_words(segment: Segment, change: Callable[[str], str]) -> Segment:
-    return Segment.of([_map_element(element, change) for element in segment.elements])
+def _literal(word: str) -> Segment:
+    return Segment.of([Element("text", word)])
 
 
-def _map_element(element: Element, change: Callable[[str], str]) -> Element:
-    options = dict.fromkeys(change(option) for option in element.options)
-    return replace(element, text=change(element.text), options=tuple(options))
+def _names_other(segment: Segment, spellings: Sequence[str], refuses: bool) -> bool:
+    """Whether a segment matches some spelling, but not the one that is judged."""
+    if not refuses and not all(element.words for element in segment.elements):
+        return False
+    judged, *others = (segment.match(word) is not None for word in spellings)
+    return any(others) and not judged
+
+
+def _capitals(segment: Segment, place: _Place) -> Segment:
+    """Give the form of a segment that matches keys in capitals, where keys may stand."""
+    if segment.literal is not None:
+        return _literal(place.upper(segment.literal))
+    return Segment.of([_upper(element) for element in segment.elements]) if place.shapes else segment
+
+
+def _upper(element: Element) -> Element:
+    options = dict.fromkeys(option.upper() for option in element.options)
+    return replace(element, text=element.text.upper(), options=tuple(options))
+
+
+def _cut_word(elements: Elements, ending: str) -> Iterator[Elements]:
+    """Give what is left of elements that spell an ending out."""
+    last = elements[-1]
+    for word in last.words:
+        if word.endswith(ending):
+            left = word.removesuffix(ending)
+            kept = replace(last, text=left) if last.kind == "text" else replace(last, options=(left,))
+            yield (*elements[:-1], kept) if left else elements[:-1]
+
+
+def _without(elements: Elements, ending: str) -> Iterator[Elements]:
+    """Give all that matches a word, where the elements match the word with its ending."""
+    if not ending or not elements:
+        yield from () if ending else (elements,)
+        return
+    last = elements[-1]
+    yield from _cut_word(elements, ending)
+    # A wildcard may have matched the ending and more. An ending has a dot, which neither a number nor a key has.
+    if last.swallows is None:
+        yield elements
+    # The last one may also have matched the ending alone, or a part of it, or, as a run, nothing.
+    for at in range(0 if last.kind == "any" else 1, len(ending) + 1):
+        if Segment.of([last]).match(ending[at:]) is not None:
+            yield from _without(elements[:-1], ending[:at])
 
 
 def _plant(place: _Place, template: Sequence[str]) -> None:

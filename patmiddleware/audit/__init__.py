@@ -1,0 +1,179 @@
+"""One line for each decision and each act of management, as JSON.
+
+A request hands over a tuple and goes on: a thread of its own formats the lines and writes them. A sink that is full,
+slow or gone holds no request up: what does not fit into the queue is dropped and counted, and a line says how many.
+
+A decision::
+
+    {"time":"2026-04-15T10:30:00.123Z","event":"decision","decision":"denied","status":403,"reason":"insufficient_scope",
+     "who":"alice","token":"2f…","token_name":"ci","scheme":"Bearer","address":"192.0.2.7","method":"POST",
+     "path":"/rest/api/2/issue","rule":"jira","request_id":"…","ms":0.042,"needed":["WRITE"]}
+
+``decision`` is ``allowed``, ``denied``, or ``observed`` (an observing policy let it pass; ``reason`` is why it would
+have been refused). ``needed`` is there where some scope would have been enough; ``"passwords":true`` where a password
+got in instead of a token. An act of management has ``event`` (``token.created``, ``token.revoked`` …) and what is known
+of ``by``, ``owner``, ``token`` and the like. No call takes a secret, so none can get in.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+
+from ..background import Background
+from ..errors import ConfigurationError
+from ..model import Allowed, Denied, Grant
+from .entries import FIELDS, Decision, Event, line
+from .sinks import Destination, open_sink
+
+__all__ = ["FIELDS", "AuditLog", "Decision", "Event", "line"]
+
+BATCH = 1_000
+GATHER_SECONDS = 0.02
+RETRY_SECONDS = 1.0
+
+logger = logging.getLogger("patmiddleware")
+
+
+class AuditLog:
+    """Keep a line for each decision and each act of management.
+
+    Args:
+        sink: a path (``file:PATH`` or plain; made with mode 0600, appended to, opened anew once it was rotated away),
+            ``stdout`` or ``-``, a handler of :mod:`logging`, or a text stream.
+        capacity: how many lines may wait to be written.
+        clock: gives seconds since the epoch, for the line that tells of dropped ones.
+
+    Raises:
+        ConfigurationError: when the sink can't be one.
+
+    Attributes:
+        dropped: how many lines were lost so far because too many waited.
+    """
+
+    def __init__(
+        self,
+        sink: Destination,
+        *,
+        capacity: int = 10_000,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if capacity < 1:
+            raise ConfigurationError(f"an audit log can't keep {capacity} lines waiting", setting="audit.capacity")
+        self._sink = open_sink(sink)
+        self._capacity = capacity
+        self._clock = clock
+        self._failing = False
+        self.dropped = 0
+        self._forget()
+        self._background = Background("patmiddleware audit", self._write, forget=self._forget, pause=GATHER_SECONDS)
+
+    def _forget(self) -> None:
+        self._queue: deque[Decision | Event] = deque()
+        self._lines: list[str] = []
+        self._told = self.dropped
+
+    def decision(
+        self,
+        now: float,
+        grant: Grant | None,
+        decision: Allowed | Denied,
+        status: int | None,
+        address: str | None,
+        method: str,
+        path: str,
+        request_id: str | None,
+        seconds: float,
+    ) -> None:
+        """Keep what was decided about a request. Formats nothing and never waits.
+
+        Args:
+            now: seconds since the epoch.
+            grant: whom the request came from; None where no credential was accepted.
+            decision: as the policy gave it.
+            status: of the refusal; None where the request went on to the application.
+            address: the client's.
+            method: as sent; cut to 64 characters.
+            path: the one that was judged; cut to 2,048 characters.
+            request_id: as in the environ and in a refusal's body.
+            seconds: how long deciding took.
+        """
+        self.record((now, grant, decision, status, address, method, path, request_id, seconds))
+
+    def event(self, now: float, name: str, **fields: str | None) -> None:
+        """Keep an act of management; ``fields`` are among :data:`FIELDS`, and None is left out.
+
+        Args:
+            now: seconds since the epoch.
+            name: such as ``token.created``.
+
+        Raises:
+            TypeError: for another field, so that nothing gets in by mistake.
+        """
+        if not fields.keys() <= FIELDS:
+            raise TypeError(f"an audit event has no field {min(fields.keys() - FIELDS)!r}")
+        self.record((now, name, fields))
+
+    def record(self, entry: Decision | Event) -> None:
+        """Queue an entry, or count it as dropped where too many wait. Never waits, never raises."""
+        if len(self._queue) < self._capacity:
+            self._queue.append(entry)
+        else:
+            self.dropped += 1
+        if not self._background.awake:
+            self._background.wake()
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Write what waits.
+
+        Args:
+            timeout: seconds to take for it.
+
+        Returns:
+            Whether all of it was written.
+        """
+        return self._background.flush(timeout) and self._is_empty()
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Write what waits and let go of the sink; a later entry takes it up again. As :meth:`flush` else."""
+        ended = self._background.close(timeout)
+        if ended:
+            self._sink.close()
+        return ended and self._is_empty()
+
+    def _is_empty(self) -> bool:
+        return not self._queue and not self._lines and self._told == self.dropped
+
+    def _write(self) -> float | None:
+        """Write all that waits; the thread in the background comes by here."""
+        if self._is_empty():
+            return None
+        # No longer than what waits now: under load a flush would never come to its end.
+        for _ in range(len(self._queue) // BATCH + 2):
+            if not self._lines:
+                self._format()
+            if not self._hand_over():
+                return RETRY_SECONDS
+        return GATHER_SECONDS
+
+    def _format(self) -> None:
+        queue = self._queue
+        self._lines = [line(queue.popleft()) for _ in range(min(len(queue), BATCH))]
+        untold = self.dropped - self._told
+        if untold:
+            self._lines.append(line((self._clock(), "audit.dropped", {"count": untold})))
+            self._told += untold
+
+    def _hand_over(self) -> bool:
+        try:
+            while self._lines:
+                del self._lines[: self._sink.write(self._lines)]
+        except Exception as error:  # a sink may be anybody's: whatever it raises must not end the writing
+            if not self._failing:
+                logger.warning("the audit log can't be written, its lines are kept and tried again: %s", error)
+            self._failing = True
+            return False
+        self._failing = False
+        return True

@@ -1,0 +1,76 @@
+"""``patmiddleware check``: judge everything before it serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import click
+
+from ..config import Config, Parts, StoreSettings, open_parts
+from ..errors import BackendError, ConfigurationError, Problem
+from ..model import Secret
+from . import terminal
+from .invocation import Invocation, common, pass_invocation, store_file
+
+BAD = "see below"
+NOBODY, NOTHING = "patmiddleware-check", Secret("patmiddleware-check")
+
+
+@click.command()
+@common
+@pass_invocation
+def check(invocation: Invocation) -> None:
+    """Judge the settings, the store, the directory, the policy, the application and the server.
+
+    Nothing is changed; a store that is missing is not made.
+    """
+    config = Config.from_file(invocation.path)
+    if not config.read_well():
+        raise ConfigurationError(config.problems())
+    missing = _missing_store(config)
+    parts = open_parts(replace(config, store=StoreSettings(url="memory:")) if missing else config)
+    problems = [*parts.problems, *_faults(parts)]
+    facts, cautions = dict(_facts(config, parts, missing)), [str(caution) for caution in config.cautions()]
+    if not invocation.json:
+        terminal.table(("CHECKED", "RESULT"), facts.items())
+        for caution in cautions:
+            terminal.note(f"Warning: {caution}")
+    if problems:
+        raise ConfigurationError(problems)
+    if invocation.json:
+        terminal.write_json({"checked": facts, "warnings": cautions})
+
+
+def _missing_store(config: Config) -> bool:
+    file = store_file(config) if config.read_well("store") else None
+    return file is not None and not file.exists()
+
+
+def _faults(parts: Parts) -> Iterator[Problem]:
+    """Ask the store and the directory something: that they could be opened need not mean that they answer."""
+    try:
+        if parts.store is not None:
+            parts.store.find(NOTHING)
+    except BackendError as error:
+        yield Problem("PAT-E111", "store.url", str(error))
+    try:
+        if parts.directory is not None:
+            parts.directory.find(NOBODY)
+    except BackendError as error:
+        yield Problem("PAT-E112", "directory.url", str(error))
+
+
+def _facts(config: Config, parts: Parts, missing: bool) -> Iterator[tuple[str, str]]:
+    kind = config.store.url.partition(":")[0]
+    host, port = config.server.listen
+    yield "settings", str(config.path)
+    yield (
+        "store",
+        f"{kind}: not there yet, made when first used" if missing else f"{kind}: open" if parts.store else BAD,
+    )
+    yield "directory", "open" if parts.directory else BAD if config.directory else "none"
+    yield "policy", f"{len(parts.policy.rules)} rules" if parts.policy else BAD if config.policy else "none"
+    yield "application", config.app.import_ if parts.application else BAD
+    yield "audit", "none" if not config.audit else str(config.audit.to or "standard output") if parts.audit else BAD
+    yield "server", f"{host}:{port}, {config.server.threads} threads"

@@ -1,0 +1,148 @@
+"""What every command has: ``--config``, ``--json``, and what the settings file names, opened when it is needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from ..audit import AuditLog
+from ..config import Config, audit_of, directory_of, located, policy_of, store_of
+from ..errors import ConfigurationError, RefusedError
+from ..interfaces import Directory, TokenStore
+from ..issuer import Issuer
+from ..policy import Policy
+from . import terminal
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEFAULT_FILE = "patmiddleware.toml"
+ENVIRONMENT = "PATMIDDLEWARE_CONFIG"
+
+
+@dataclass
+class Invocation:
+    """One run of a command.
+
+    Args:
+        json: whether to answer in JSON.
+        file: the settings file that was named; None: where it usually is.
+    """
+
+    json: bool = False
+    file: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """The settings file: of ``--config``, else of the environment, else in the current folder."""
+        return (self.file or Path(os.environ.get(ENVIRONMENT) or DEFAULT_FILE)).absolute()
+
+    @cached_property
+    def config(self) -> Config:
+        """The settings.
+
+        Raises:
+            ConfigurationError: with all that is wrong in the file.
+        """
+        config = Config.from_file(self.path)
+        if problems := config.problems():
+            raise ConfigurationError(problems)
+        return config
+
+    @cached_property
+    def policy(self) -> Policy | None:
+        """The policy, if there is one."""
+        return policy_of(self.config)
+
+    @cached_property
+    def directory(self) -> Directory | None:
+        """The directory, if there is one."""
+        return directory_of(self.config)
+
+    def store(self, *, create: bool = False) -> TokenStore:
+        """Open the store for managing it.
+
+        Args:
+            create: whether to make one where there is none.
+
+        Raises:
+            ConfigurationError: when it can't be opened.
+            RefusedError: when it is missing, or can only be read.
+        """
+        file = store_file(self.config)
+        missing = file is not None and not file.exists()
+        if missing and not create:
+            raise RefusedError(f"there is no store at {file} yet: run 'patmiddleware store init', or create a token")
+        store = store_of(self.config)
+        if not isinstance(store, TokenStore):
+            raise RefusedError("this store can only be read: its tokens are managed where they come from")
+        if missing:
+            terminal.note(f"There was no store at {file} yet: made a new one.")
+        return store
+
+    def issuer(self, *, create: bool = False) -> Issuer:
+        """Give what makes and revokes tokens within the limits of the settings; ``create`` as for the store."""
+        policy = self.policy  # first, so that no store is made where the policy is wrong
+        store = self.store(create=create)
+        return Issuer(store, limits=self.config.issuer, policy=policy, audit=self._audit())
+
+    def _audit(self) -> AuditLog | None:
+        """Give the audit, if it goes to a file: the standard output is the answer's."""
+        if self.config.audit is None or self.config.audit.to is None:
+            return None
+        audit = audit_of(self.config)
+        if audit is not None:
+            click.get_current_context().call_on_close(audit.close)
+        return audit
+
+    def answer(self, document: object, *lines: str) -> None:
+        """Answer with a JSON document, or with lines of words, as was asked for."""
+        if self.json:
+            terminal.write_json(document)
+        else:
+            terminal.say("\n".join(lines))
+
+
+def store_file(config: Config) -> Path | None:
+    """Give the file that the store is in; None where it is not in one."""
+    scheme, _, rest = located(config.store.url, config.path.parent).partition(":")
+    match scheme.partition("+")[0]:
+        case "sqlite":
+            path = rest.partition("?")[0].removeprefix("//").removeprefix("/")
+            return Path(path) if path and not path.startswith(":memory:") else None
+        case "file":
+            return Path("/" + rest.lstrip("/"))
+    return None
+
+
+def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def keep(context: click.Context, _: click.Parameter, value: Any) -> None:  # Any: as click gives it
+        if value:
+            setattr(context.ensure_object(Invocation), name, value)
+
+    return keep
+
+
+def common(function: Callable[P, R]) -> Callable[P, R]:
+    """Give a command the options that every command has."""
+    config = click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        expose_value=False,
+        callback=_keep("file"),
+        help=f"The settings file. Default: ${ENVIRONMENT}, then {DEFAULT_FILE}.",
+    )
+    as_json = click.option(
+        "--json", is_flag=True, expose_value=False, callback=_keep("json"), help="Answer with one JSON document."
+    )
+    return config(as_json(function))
+
+
+pass_invocation = click.make_pass_decorator(Invocation, ensure=True)

@@ -1,0 +1,34 @@
+"""``patmiddleware serve``."""
+
+from __future__ import annotations
+
+import click
+
+from ..config import build, is_loopback
+from . import terminal
+from .invocation import Invocation, common, pass_invocation
+from .serving import Server
+
+
+@click.command()
+@common
+@pass_invocation
+def serve(invocation: Invocation) -> None:
+    """Run the configured application with waitress, until Ctrl-C or SIGTERM.
+
+    For many processes: gunicorn patmiddleware.wsgi
+    """
+    config = invocation.config
+    host, port = config.server.listen
+    gate = build(config)
+    server = Server(gate, host, port, config.server.threads)
+
+    def ready() -> None:
+        if not is_loopback(host):
+            terminal.note(f"Warning: other machines reach {host}, and tokens travel as they are: put TLS in front.")
+        invocation.answer({"url": server.url}, f"Serving at {server.url}. Ctrl-C ends it.")
+
+    try:
+        server.run(ready)
+    finally:
+        gate.close()

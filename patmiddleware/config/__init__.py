@@ -1,0 +1,39 @@
+"""The settings file, read, judged whole, and made into the application."""
+
+from __future__ import annotations
+
+from .build import (
+    Parts,
+    application_of,
+    audit_of,
+    build,
+    directory_of,
+    from_config,
+    located,
+    migrate_store,
+    open_parts,
+    policy_of,
+    store_of,
+)
+from .file import Config, is_loopback
+from .tables import StoreSettings
+from .values import PROBLEMS, parse_duration
+
+__all__ = [
+    "PROBLEMS",
+    "Config",
+    "Parts",
+    "StoreSettings",
+    "application_of",
+    "audit_of",
+    "build",
+    "directory_of",
+    "from_config",
+    "is_loopback",
+    "located",
+    "migrate_store",
+    "open_parts",
+    "parse_duration",
+    "policy_of",
+    "store_of",
+]

@@ -1,0 +1,162 @@
+"""Read a settings file and judge it whole.
+
+:meth:`Config.from_file` does not raise: a table with something wrong in it keeps its defaults, and
+:meth:`Config.problems` tells all that is wrong at once.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Self
+
+from ..errors import ConfigurationError, Problem
+from ..issuer import IssuerLimits
+from ..passwords import PasswordSettings
+from .tables import (
+    TABLES,
+    AppSettings,
+    AuditSettings,
+    DirectorySettings,
+    MiddlewareSettings,
+    PolicySettings,
+    ServerSettings,
+    StoreSettings,
+)
+from .values import (
+    BEYOND_LOOPBACK,
+    CONTRADICTION,
+    NO_DIRECTORY,
+    NO_POLICY,
+    SYNTAX,
+    UNKNOWN,
+    UNREADABLE,
+    Place,
+    Reader,
+    nearest,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A settings file, read and judged.
+
+    Args:
+        path: of the file, for messages.
+        policy: None: no policy is set; the same for ``directory``, ``passwords`` and ``audit``.
+        misread: what was wrong in reading it. The tables that it names stand at their defaults.
+        warnings: what is lawful, but unwise.
+    """
+
+    path: Path
+    middleware: MiddlewareSettings = field(default_factory=MiddlewareSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    directory: DirectorySettings | None = None
+    policy: PolicySettings | None = None
+    issuer: IssuerLimits = field(default_factory=IssuerLimits)
+    passwords: PasswordSettings | None = None
+    audit: AuditSettings | None = None
+    app: AppSettings = field(default_factory=AppSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)
+    misread: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+    @classmethod
+    def from_file(cls, path: str | Path, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read a settings file. What is wrong with it, be it missing, is in :meth:`problems`."""
+        path = Path(path).absolute()
+        try:
+            return cls.from_dict(tomllib.loads(path.read_text("utf-8")), path, environ)
+        except OSError as error:
+            hint = "name one with --config, or in PATMIDDLEWARE_CONFIG"
+            problem = Problem(UNREADABLE, str(path), f"can't be read: {error.strerror}", hint)
+        except UnicodeDecodeError as error:
+            problem = Problem(SYNTAX, str(path), f"is not UTF-8 text: byte {error.start} can't be", "save it as UTF-8")
+        except (ValueError, RecursionError) as error:  # the one is also a number of too many digits
+            problem = Problem(SYNTAX, str(path), f"is not TOML: {error}")
+        return cls(path=path, misread=(problem,))
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, object], path: Path, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read settings that are in hand already.
+
+        Args:
+            given: what a settings file would say.
+            path: of the file; relative paths are taken from its folder.
+            environ: where ``{env = "NAME"}`` is looked up.
+        """
+        place = Place("", path.parent, environ, [])
+        misread: list[Problem] = []
+        tables: dict[str, Any] = {}  # Any: each table has its own type
+        for name, value in {"store": {}, **given}.items():
+            try:
+                tables[name] = _table(name)(value, place.at(name))
+            except ConfigurationError as error:
+                misread += error.problems
+        return cls(path=path, **tables, misread=tuple(misread), warnings=tuple(place.warnings))
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Tell all that is wrong, in reading and in what can't stand together."""
+        return (*self.misread, *(problem for problem in _contradictions(self) if self.read_well(problem.setting)))
+
+    def read_well(self, *settings: str) -> bool:
+        """Say whether the tables of these settings could be read, so that they stand as written."""
+        tables = {name.partition(".")[0] for name in settings}
+        return not any(problem.setting.partition(".")[0] in tables or problem.id in _WHOLE for problem in self.misread)
+
+    def cautions(self) -> tuple[Problem, ...]:
+        """Tell all that is lawful, but unwise."""
+        return (*self.warnings, *(caution for caution in _unwise(self) if self.read_well(caution.setting)))
+
+
+_WHOLE = (UNREADABLE, SYNTAX)
+
+
+def _table(name: str) -> Reader[Any]:
+    def unknown(value: object, place: Place) -> None:
+        kind = "table" if isinstance(value, dict | list) else "setting"
+        raise place.problem(UNKNOWN, f"there is no such {kind}", nearest(name, TABLES))
+
+    return TABLES.get(name, unknown)
+
+
+def _contradictions(config: Config) -> Iterator[Problem]:
+    directory, policy, middleware = config.directory, config.policy, config.middleware
+    if policy and bool(policy.file) == bool(policy.preset):
+        message = "has both file and preset" if policy.file else "has neither file nor preset"
+        yield Problem(CONTRADICTION, "policy", message, "a file can name presets, too: [[preset]]")
+    if policy and policy.mount and not policy.preset:
+        yield Problem(CONTRADICTION, "policy.mount", "is there without a preset", "in a file it belongs to [[preset]]")
+    if middleware.basic_username == "mail" and not directory:
+        message = "is 'mail', but there is no directory to know an address"
+        yield Problem(CONTRADICTION, "middleware.basic_username", message, "add [directory], or write 'match'")
+    if config.passwords and not directory:
+        message = "passwords can't be checked without a directory"
+        yield Problem(CONTRADICTION, "passwords", message, "add [directory]")
+    if config.passwords and "basic" not in middleware.accept:
+        message = "passwords come through Basic, which isn't accepted"
+        yield Problem(CONTRADICTION, "passwords", message, "add 'basic' to middleware.accept")
+
+
+def _unwise(config: Config) -> Iterator[Problem]:
+    if not config.policy:
+        message = "there is none, so any valid token is enough for everything"
+        yield Problem(NO_POLICY, "policy", message, 'write [policy] file = "policy.toml"')
+    if not config.directory:
+        message = "there is none, so a token goes on working when its owner has left"
+        yield Problem(NO_DIRECTORY, "directory", message, 'write [directory] url = "static:owners.toml"')
+    if not is_loopback(config.server.listen[0]):
+        message = f"{config.server.listen[0]} is open to other machines, and tokens travel as they are"
+        yield Problem(BEYOND_LOOPBACK, "server.listen", message, "put a server with TLS in front, or use 127.0.0.1")
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine reaches a host name or address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

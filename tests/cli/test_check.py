@@ -1,0 +1,63 @@
+"""``patmiddleware check``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from conftest import Place
+
+
+def test_a_sound_place(place: Place) -> None:
+    """Each part is told on a line of its own."""
+    place.token()
+
+    told = place.json("check")
+
+    assert told["warnings"] == []
+    assert told["checked"] == {
+        "settings": str(place.config),
+        "store": "sqlite: open",
+        "directory": "open",
+        "policy": "3 rules",
+        "application": "wsgiref.simple_server:demo_app",
+        "audit": str(place.folder / "audit.jsonl"),
+        "server": "127.0.0.1:0, 8 threads",
+    }
+
+
+def test_checking_changes_nothing(place: Place) -> None:
+    """A store that is missing is told, and not made."""
+    before = sorted(path.name for path in place.folder.iterdir())
+
+    told = place.json("check")
+
+    assert told["checked"]["store"] == "sqlite: not there yet, made when first used"
+    assert sorted(path.name for path in place.folder.iterdir()) == before
+
+
+def test_all_that_is_wrong_is_told(place: Place) -> None:
+    """Problems of the file, the policy, the owners, the store and the application come together."""
+    (place.folder / "policy.toml").write_text('[[rule]]\npath = "/a"\n')
+    (place.folder / "owners.toml").write_text("[owner.alice]\n")
+    (place.folder / "tokens.db").write_text("this is no database, but some text that is long enough to be looked at")
+    text = place.config.read_text().replace("demo_app", "demo_ap").replace("365d", "365y")
+    place.config.write_text(text)
+
+    result = place.run("check")
+
+    assert result.exit_code == 2
+    for words in ("policy.toml: rule[0]", "owners.toml: ", "store.url", "app.import", "issuer.maximum_lifetime"):
+        assert words in result.stderr
+    assert "policy       see below" in result.stdout
+
+
+def test_cautions_are_told(place: Place) -> None:
+    """What is lawful, but unwise, is a warning, and no failure."""
+    place.config.write_text('[store]\nurl = "memory:"\n[app]\nimport = "wsgiref.simple_server:demo_app"\n')
+
+    result = place.run("check")
+
+    assert result.exit_code == 0
+    assert "Warning: PAT-W102 policy: there is none" in result.stderr
+    assert "Warning: PAT-W103 directory: there is none" in result.stderr

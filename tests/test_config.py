@@ -1,0 +1,721 @@
+"""The settings file is read, judged whole and made into the application."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from webtest import TestApp
+
+from patmiddleware.audit import AuditLog
+from patmiddleware.config import PROBLEMS, Config, build, from_config, is_loopback, located, open_parts, store_of
+from patmiddleware.config.tables import (
+    TABLES,
+    AppSettings,
+    AuditSettings,
+    DirectorySettings,
+    MiddlewareSettings,
+    PolicySettings,
+    ServerSettings,
+    StoreSettings,
+)
+from patmiddleware.config.values import parse_duration
+from patmiddleware.errors import ConfigurationError
+from patmiddleware.interfaces import TokenStore
+from patmiddleware.issuer import Issuer, IssuerLimits
+from patmiddleware.middleware import PATMiddleware
+from patmiddleware.model import CacheSettings
+from patmiddleware.passwords import PasswordSettings
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+STORE = '[store]\nurl = "memory:"\n'
+PEPPER = "0123456789abcdef0123456789abcdef"
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Give what writes a settings file."""
+
+    def write(text: str, name: str = "patmiddleware.toml") -> Path:
+        path = tmp_path / name
+        path.write_text(text, "utf-8")
+        return path
+
+    return write
+
+
+def read(text: str, **environ: str) -> Config:
+    return Config.from_dict(tomllib.loads(text), Path("/nowhere/patmiddleware.toml"), environ)
+
+
+def told(config: Config) -> list[tuple[str, str, str, str]]:
+    return [(each.id, each.setting, each.message, each.hint) for each in config.problems()]
+
+
+WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
+    "no store": ("", [("PAT-E107", "store.url", "is missing", "")]),
+    "unknown table": (
+        STORE + "[midleware]\n",
+        [("PAT-E103", "midleware", "there is no such table", "did you mean 'middleware'?")],
+    ),
+    "unknown array of tables": (
+        STORE + "[[stores]]\n",
+        [("PAT-E103", "stores", "there is no such table", "did you mean 'store'?")],
+    ),
+    "setting outside of a table": (
+        'relm = "x"\n' + STORE,
+        [
+            (
+                "PAT-E103",
+                "relm",
+                "there is no such setting",
+                "there are: app, audit, directory, issuer, middleware, passwords, policy, server, store",
+            )
+        ],
+    ),
+    "unknown setting": (
+        STORE + "[middleware]\nrelm = 'x'",
+        [("PAT-E103", "middleware.relm", "there is no such setting", "did you mean 'realm'?")],
+    ),
+    "unknown setting deep down": (
+        STORE + "[middleware.cache]\ntoken = 3",
+        [("PAT-E103", "middleware.cache.token", "there is no such setting", "did you mean 'tokens'?")],
+    ),
+    "table that is none": ("store = 3", [("PAT-E104", "store", "must be a table, not 3", "")]),
+    "text for a number": (
+        STORE + "[server]\nthreads = '8'",
+        [("PAT-E104", "server.threads", "must be a whole number, not '8'", "")],
+    ),
+    "truth for a number": (
+        STORE + "[server]\nthreads = true",
+        [("PAT-E104", "server.threads", "must be a whole number, not true", "")],
+    ),
+    "number for truth": (
+        STORE + "[middleware]\nkeep_credential = 1",
+        [("PAT-E104", "middleware.keep_credential", "must be true or false, not 1", "")],
+    ),
+    "text for a list": (
+        STORE + "[middleware]\naccept = 'bearer'",
+        [("PAT-E104", "middleware.accept", "must be a list, not 'bearer'", "write ['bearer']")],
+    ),
+    "empty list": (
+        STORE + "[middleware]\naccept = []",
+        [("PAT-E105", "middleware.accept", "needs at least 1 item", "")],
+    ),
+    "two bad items of a list": (
+        STORE + "[middleware]\naccept = ['bearer', 3, '']",
+        [
+            ("PAT-E104", "middleware.accept[1]", "must be text, not 3", ""),
+            (
+                "PAT-E105",
+                "middleware.accept[2]",
+                "must not be empty",
+                "leave the setting out, or say something",
+            ),
+        ],
+    ),
+    "control character": (
+        STORE + '[middleware]\nrealm = "a\\u001bb"',
+        [("PAT-E105", "middleware.realm", "has a character that can't be printed: 'a\\x1bb'", "")],
+    ),
+    "no such choice": (
+        STORE + "[middleware]\nmissing = 'annotat'",
+        [("PAT-E105", "middleware.missing", "can't be 'annotat'", "did you mean 'annotate'?")],
+    ),
+    "choice of another kind": (
+        STORE + "[middleware]\nmissing = 3",
+        [("PAT-E104", "middleware.missing", "must be one of reject, annotate, not 3", "")],
+    ),
+    "out of range": (
+        STORE + "[server]\nthreads = 0",
+        [("PAT-E105", "server.threads", "must be from 1 to 1024, not 0", "")],
+    ),
+    "no duration": (
+        STORE + "[middleware.cache]\nlifetime = '5 years'",
+        [
+            (
+                "PAT-E105",
+                "middleware.cache.lifetime",
+                "'5 years' is no duration",
+                'write "90s", "30m", "12h", "365d" or "2w"',
+            )
+        ],
+    ),
+    "negative duration": (
+        STORE + "[middleware.cache]\npoll = -1",
+        [("PAT-E105", "middleware.cache.poll", "must be from 0 to 100 years, not -1", "")],
+    ),
+    "duration that is no number": (
+        STORE + "[middleware.cache]\npoll = nan",
+        [("PAT-E105", "middleware.cache.poll", "must be from 0 to 100 years, not nan", "")],
+    ),
+    "lifetime of nothing": (
+        STORE + "[issuer]\nmaximum_lifetime = '0d'",
+        [("PAT-E105", "issuer.maximum_lifetime", "must be longer than 0", 'write "never" for no end')],
+    ),
+    "no network": (
+        STORE + "[middleware]\ntrusted_proxies = ['10.0.0.1/8', 'unix', 'all']",
+        [
+            (
+                "PAT-E105",
+                "middleware.trusted_proxies[0]",
+                "'10.0.0.1/8' is no network",
+                'write "10.0.0.0/8" or "unix"',
+            ),
+            ("PAT-E105", "middleware.trusted_proxies[2]", "'all' is no network", 'write "10.0.0.0/8" or "unix"'),
+        ],
+    ),
+    "everybody a trusted proxy": (
+        STORE + "[middleware]\ntrusted_proxies = ['0.0.0.0/0']",
+        [
+            (
+                "PAT-E105",
+                "middleware.trusted_proxies[0]",
+                "'0.0.0.0/0' believes everybody",
+                "name the network of the proxies",
+            )
+        ],
+    ),
+    "no listening address": (
+        STORE + "[server]\nlisten = '8080'",
+        [("PAT-E105", "server.listen", "'8080' is no address to listen at", 'write "127.0.0.1:8080"')],
+    ),
+    "port out of range": (
+        STORE + "[server]\nlisten = 'localhost:65536'",
+        [("PAT-E105", "server.listen", "'localhost:65536' is no address to listen at", 'write "127.0.0.1:8080"')],
+    ),
+    "no audit": (
+        STORE + "[audit]\nto = 'syslog'",
+        [("PAT-E105", "audit.to", "can't be 'syslog'", 'write "stdout" or "file:audit.jsonl"')],
+    ),
+    "no application": (
+        STORE + "[app]\nimport = 'myapp'",
+        [("PAT-E105", "app.import", "'myapp' names no application", 'write "package.module:application"')],
+    ),
+    "a secret in clear": (
+        STORE + "peppers = ['hunter2hunter2hunter2']",
+        [
+            (
+                "PAT-E104",
+                "store.peppers[0]",
+                "a secret must come from the environment or from a file",
+                'write {env = "NAME"} or {file = "PATH"}',
+            )
+        ],
+    ),
+    "a secret from nowhere": (
+        STORE + "peppers = [{env = 'UNSET'}, {env = 'EMPTY'}, {file = 'missing'}, {env = 'A', file = 'B'}]",
+        [
+            ("PAT-E108", "store.peppers[0]", "the environment variable UNSET is not set", "set it: export UNSET=…"),
+            ("PAT-E108", "store.peppers[1]", "the environment variable EMPTY is empty", "set it: export EMPTY=…"),
+            ("PAT-E108", "store.peppers[2]", "/nowhere/missing can't be read: No such file or directory", ""),
+            (
+                "PAT-E104",
+                "store.peppers[3]",
+                "a secret must come from the environment or from a file",
+                'write {env = "NAME"} or {file = "PATH"}',
+            ),
+        ],
+    ),
+    "a time without its zone": (
+        STORE + "[directory]\nurl='static:o.toml'\n"
+        "[passwords]\npaths=['/**']\nowners=['a']\nscopes=['r']\nuntil=2027-01-31T10:00:00",
+        [("PAT-E105", "passwords.until", "2027-01-31T10:00:00 has no time zone", "put a Z behind it for UTC")],
+    ),
+    "a time in quotes": (
+        STORE + "[directory]\nurl='static:o.toml'\n"
+        "[passwords]\npaths=['/**']\nowners=['a']\nscopes=['r']\nuntil='2027-01-31'",
+        [
+            (
+                "PAT-E104",
+                "passwords.until",
+                "must be a day or a time, not '2027-01-31'",
+                "write 2027-01-31, without quotes",
+            )
+        ],
+    ),
+    "passwords half said": (
+        STORE + "[directory]\nurl='static:o.toml'\n[passwords]\npaths=['/**']",
+        [("PAT-E107", f"passwords.{name}", "is missing", "") for name in ("owners", "scopes", "until")],
+    ),
+    "forwarding": (
+        STORE + "[app]\nupstream = 'https://jira.internal'\npublic_url = 'https://api.example.org'",
+        [
+            (
+                "PAT-E110",
+                f"app.{name}",
+                "forwarding to an upstream is not available in this version",
+                "remove the setting",
+            )
+            for name in ("upstream", "public_url")
+        ],
+    ),
+    "groups to scopes": (
+        STORE + "[directory]\nurl='static:o.toml'\n[directory.scopes]\ndevelopers = ['READ']",
+        [
+            (
+                "PAT-E110",
+                "directory.scopes",
+                "a map of groups to scopes is not available in this version",
+                "remove the setting",
+            )
+        ],
+    ),
+    "policy twice": (
+        STORE + "[policy]\nfile = 'p.toml'\npreset = 'jira'",
+        [("PAT-E106", "policy", "has both file and preset", "a file can name presets, too: [[preset]]")],
+    ),
+    "policy of nothing": (
+        STORE + "[policy]\n",
+        [("PAT-E106", "policy", "has neither file nor preset", "a file can name presets, too: [[preset]]")],
+    ),
+    "mount without preset": (
+        STORE + "[policy]\nfile = 'p.toml'\nmount = '/jira'",
+        [("PAT-E106", "policy.mount", "is there without a preset", "in a file it belongs to [[preset]]")],
+    ),
+    "mail without directory": (
+        STORE + "[middleware]\nbasic_username = 'mail'",
+        [
+            (
+                "PAT-E106",
+                "middleware.basic_username",
+                "is 'mail', but there is no directory to know an address",
+                "add [directory], or write 'match'",
+            )
+        ],
+    ),
+    "passwords without directory and Basic": (
+        STORE + "[middleware]\naccept=['bearer']\n"
+        "[passwords]\npaths=['/**']\nowners=['a']\nscopes=['r']\nuntil=2027-01-31",
+        [
+            ("PAT-E106", "passwords", "passwords can't be checked without a directory", "add [directory]"),
+            (
+                "PAT-E106",
+                "passwords",
+                "passwords come through Basic, which isn't accepted",
+                "add 'basic' to middleware.accept",
+            ),
+        ],
+    ),
+    "wrong in three tables": (
+        "[store]\nurl = 3\n[server]\nthreads = 0\n[middleware]\nrealm = 1",
+        [
+            ("PAT-E104", "store.url", "must be text, not 3", ""),
+            ("PAT-E105", "server.threads", "must be from 1 to 1024, not 0", ""),
+            ("PAT-E104", "middleware.realm", "must be text, not 1", ""),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "problems"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_told_with_place_value_and_hint(text: str, problems: list[tuple[str, str, str, str]]) -> None:
+    """Each problem has its id, the setting, what is wrong with the value, and a hint; all come at once."""
+    config = read(text, EMPTY="")
+
+    assert told(config) == problems
+
+
+def test_every_setting_is_read() -> None:
+    """Every setting reaches the place that it is for, as what the program works with."""
+    config = read(
+        """
+        [middleware]
+        accept = ["bearer", "basic", "header:X-API-Key"]
+        trusted_proxies = ["10.0.0.0/8", "unix"]
+        [middleware.cache]
+        lifetime = "5m"
+        poll = 0.25
+        [store]
+        url = {env = "STORE"}
+        peppers = [{env = "PEPPER"}]
+        [directory]
+        url = "static:owners.toml"
+        [policy]
+        file = "policy.toml"
+        [issuer]
+        default_lifetime = "30d"
+        maximum_lifetime = "never"
+        creators = ["developers"]
+        [passwords]
+        paths = ["/rest/**"]
+        owners = ["old"]
+        scopes = ["READ"]
+        until = 2027-01-31
+        [audit]
+        to = "file:audit.jsonl"
+        [app]
+        import = "myapp.wsgi:application"
+        [server]
+        listen = "[::1]:0"
+        """,
+        STORE="memory:",
+        PEPPER=PEPPER,
+    )
+
+    assert config.problems() == ()
+    assert config.middleware.accept == ("bearer", "basic", "header:X-API-Key")
+    assert config.middleware.trusted_proxies == (ip_network("10.0.0.0/8"), "unix")
+    assert (config.middleware.cache.lifetime, config.middleware.cache.poll) == (300.0, 0.25)
+    assert (config.store.url, config.store.peppers) == ("memory:", (PEPPER,))
+    assert config.policy is not None
+    assert config.policy.file == Path("/nowhere/policy.toml")
+    assert (config.issuer.default_lifetime, config.issuer.maximum_lifetime) == (timedelta(days=30), None)
+    assert config.issuer.creators == {"developers"}
+    assert config.passwords is not None
+    assert config.passwords.until == datetime(2027, 1, 31, tzinfo=UTC)
+    assert config.audit is not None
+    assert config.audit.to == Path("/nowhere/audit.jsonl")
+    assert config.app.import_ == "myapp.wsgi:application"
+    assert config.server.listen == ("::1", 0)
+
+
+def test_a_syntax_error_names_line_and_column(write: Write) -> None:
+    """What is not TOML is told with line and column."""
+    path = write("[store]\nurl = \n")
+
+    [problem] = Config.from_file(path).problems()
+
+    assert problem.id == "PAT-E102"
+    assert problem.setting == str(path)
+    assert "line 2, column 7" in problem.message
+
+
+def test_a_file_that_is_missing_is_a_problem(tmp_path: Path) -> None:
+    """A settings file that can't be read is told as one problem, with a way out."""
+    [problem] = Config.from_file(tmp_path / "none.toml").problems()
+
+    assert (problem.id, problem.message) == ("PAT-E101", "can't be read: No such file or directory")
+    assert "--config" in problem.hint
+
+
+ODD_FILES = {
+    "binary": b"\xff\xfe\x00",
+    "deeply nested": b"a = " + b"[" * 5000,
+    "a number too long to be one": b"a = " + b"9" * 5000,
+    "a key twice": b"[store]\nurl='a'\nurl='b'",
+}
+
+
+@pytest.mark.parametrize("content", ODD_FILES.values(), ids=ODD_FILES)
+def test_odd_files_are_problems(tmp_path: Path, content: bytes) -> None:
+    """Whatever a file holds, reading it gives problems rather than an exception."""
+    path = tmp_path / "odd.toml"
+    path.write_bytes(content)
+
+    [problem] = Config.from_file(path).problems()
+
+    assert problem.id == "PAT-E102"
+
+
+JSON_LIKE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.datetimes() | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*TABLES, "other"]), JSON_LIKE))
+def test_reading_never_raises(given: dict[str, object]) -> None:
+    """Whatever the values are, they are read or told as problems."""
+    config = Config.from_dict(given, Path("/nowhere/patmiddleware.toml"), {})
+
+    assert all(problem.id in PROBLEMS or problem.id < "PAT-E1" for problem in config.problems())
+
+
+@given(st.sampled_from(sorted(TABLES)), st.data())
+def test_no_value_of_a_known_setting_makes_reading_raise(table: str, data: st.DataObject) -> None:
+    """A known setting with a value of any kind is read or told as a problem."""
+    names = {
+        "middleware": ["accept", "realm", "trusted_proxies", "cache", "scrub", "missing"],
+        "store": ["url", "peppers", "prefix"],
+        "issuer": ["default_lifetime", "creators", "maximum_per_owner"],
+        "passwords": ["paths", "owners", "scopes", "until"],
+    }.get(table, ["url", "file", "to", "import", "listen", "threads", "mount"])
+    settings = data.draw(st.dictionaries(st.sampled_from(names), JSON_LIKE, min_size=1))
+
+    Config.from_dict({table: settings}, Path("/nowhere/patmiddleware.toml"), {}).problems()
+
+
+DURATIONS = [("90s", 90.0), ("30m", 1800.0), ("12h", 43_200.0), ("365d", 31_536_000.0), ("2w", 1_209_600.0)]
+NO_DURATIONS = ["", "90", "s", "1.5h", "-1d", "1 year", "9999999999d", "1d ", "١d", "1D"]
+
+
+@pytest.mark.parametrize(("words", "length"), DURATIONS)
+def test_durations(words: str, length: float) -> None:
+    """A duration is a whole number and its unit."""
+    assert parse_duration(words) == length
+
+
+@pytest.mark.parametrize("words", NO_DURATIONS)
+def test_no_durations(words: str) -> None:
+    """What is not a whole number and a unit is no duration."""
+    assert parse_duration(words) is None
+
+
+def test_a_secret_file_loses_its_last_line_break(tmp_path: Path) -> None:
+    """Editors end a file with a line break that is not part of the secret."""
+    (tmp_path / "pepper").write_text(PEPPER + "\n")
+    (tmp_path / "pepper").chmod(0o600)
+    given = {"store": {"url": "memory:", "peppers": [{"file": "pepper"}]}}
+
+    config = Config.from_dict(given, tmp_path / "patmiddleware.toml")
+
+    assert (config.problems(), config.warnings, config.store.peppers) == ((), (), (PEPPER,))
+
+
+def test_a_secret_file_that_all_may_read_draws_a_warning(tmp_path: Path) -> None:
+    """Containers mount secrets so that all may read them: that is told, and works."""
+    (tmp_path / "pepper").write_text(PEPPER)
+    (tmp_path / "pepper").chmod(0o644)
+    given = {"store": {"url": "memory:", "peppers": [{"file": "pepper"}]}}
+
+    config = Config.from_dict(given, tmp_path / "patmiddleware.toml")
+
+    assert config.problems() == ()
+    assert [warning.id for warning in config.warnings] == ["PAT-W101"]
+
+
+def test_a_secret_file_that_all_may_change_is_a_problem(tmp_path: Path) -> None:
+    """A pepper that anybody may replace is none."""
+    (tmp_path / "pepper").write_text(PEPPER)
+    (tmp_path / "pepper").chmod(0o666)
+    given = {"store": {"url": "memory:", "peppers": [{"file": "pepper"}]}}
+
+    config = Config.from_dict(given, tmp_path / "patmiddleware.toml")
+
+    assert [problem.id for problem in config.problems()] == ["PAT-E109"]
+
+
+def test_secrets_are_never_shown() -> None:
+    """Neither a repr nor a problem shows a secret: of a good setting, of one in clear, of one in the wrong place."""
+    secret = "hunter2-hunter2-hunter2"
+    good = read("[store]\nurl = {env = 'U'}\npeppers = [{env = 'P'}]", U=f"postgresql://u:{secret}@h/d", P=secret)
+    clear = read(f"[store]\nurl = 'memory:'\npeppers = ['{secret}']\npassword = '{secret}'")
+    unopened = open_parts(read("[store]\nurl = {env = 'U'}", U=f"nosuch://u:{secret}@h/d"))
+
+    assert secret not in repr(good)
+    assert secret not in repr(clear) + str(clear.problems())
+    assert secret not in str(unopened.problems)
+
+
+def test_the_cautions_tell_what_is_unwise() -> None:
+    """No policy, no directory and an open port are lawful, and told."""
+    config = read(STORE + "[server]\nlisten = '0.0.0.0:80'")
+
+    assert [(each.id, each.setting) for each in config.cautions()] == [
+        ("PAT-W102", "policy"),
+        ("PAT-W103", "directory"),
+        ("PAT-W104", "server.listen"),
+    ]
+
+
+def test_no_caution_about_what_could_not_be_read() -> None:
+    """A policy that is written wrongly is a problem, and not none."""
+    config = read(STORE + "[policy]\nfile = 3\n[directory]\nurl = 'static:o.toml'")
+
+    assert config.cautions() == ()
+
+
+LOOPBACK = {"127.0.0.1": True, "127.8.8.8": True, "::1": True, "localhost": True, "0.0.0.0": False, "::": False}
+
+
+@pytest.mark.parametrize(("host", "expected"), LOOPBACK.items())
+def test_loopback(host: str, expected: bool) -> None:
+    """Only this machine reaches a loopback address."""
+    assert is_loopback(host) is expected
+
+
+LOCATED = [
+    ("sqlite:///tokens.db", "sqlite:////etc/pat/tokens.db"),
+    ("sqlite:///../tokens.db", "sqlite:////etc/pat/../tokens.db"),
+    ("sqlite:////var/tokens.db", "sqlite:////var/tokens.db"),
+    ("sqlite+pysqlite:///tokens.db", "sqlite+pysqlite:////etc/pat/tokens.db"),
+    ("sqlite:///:memory:", "sqlite:///:memory:"),
+    ("file:tokens.jsonl", "file:/etc/pat/tokens.jsonl"),
+    ("file:/var/tokens.jsonl", "file:/var/tokens.jsonl"),
+    ("file:///var/tokens.jsonl", "file:///var/tokens.jsonl"),
+    ("static:owners.toml", "static:/etc/pat/owners.toml"),
+    ("memory:", "memory:"),
+    ("ldaps://ldap.example.org/dc=example", "ldaps://ldap.example.org/dc=example"),
+]
+
+
+@pytest.mark.parametrize(("address", "expected"), LOCATED)
+def test_relative_paths_are_taken_from_the_folder_of_the_settings(address: str, expected: str) -> None:
+    """Where a command is run from makes no difference."""
+    assert located(address, Path("/etc/pat")) == expected
+
+
+APP = """
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["REMOTE_USER"].encode()]
+
+broken = 3
+"""
+OPENED: dict[str, tuple[str, list[tuple[str, str]]]] = {
+    "store": ("[store]\nurl = 'sqlit:///t.db'\n[app]\nimport = 'own_app:application'", [("PAT-E111", "store.url")]),
+    "prefix": (
+        STORE + "prefix = 'UPPER'\n[app]\nimport = 'own_app:application'",
+        [("PAT-E111", "store.prefix")],
+    ),
+    "directory": (
+        STORE + "[directory]\nurl = 'ldap://h'\n[app]\nimport = 'own_app:application'",
+        [("PAT-E112", "directory.url")],
+    ),
+    "preset": (
+        STORE + "[policy]\npreset = 'jra'\n[app]\nimport = 'own_app:application'",
+        [("PAT-E205", "policy.preset")],
+    ),
+    "mount": (
+        STORE + "[policy]\npreset = 'jira'\nmount = 'x'\n[app]\nimport = 'own_app:application'",
+        [("PAT-E206", "policy.mount")],
+    ),
+    "carrier": (
+        STORE + "[middleware]\naccept = ['bearer', 'query']\n[app]\nimport = 'own_app:application'",
+        [("PAT-E001", "middleware.accept")],
+    ),
+    "scopes of the issuer": (
+        STORE + "[policy]\npreset = 'jira'\n[issuer]\nordinary_scopes = ['REED']\n[app]\nimport='own_app:application'",
+        [("PAT-E001", "issuer.ordinary_scopes")],
+    ),
+    "no application": (STORE, [("PAT-E107", "app.import")]),
+    "no module": (STORE + "[app]\nimport = 'no_such_module_at_all:application'", [("PAT-E114", "app.import")]),
+    "no attribute": (STORE + "[app]\nimport = 'own_app:aplication'", [("PAT-E114", "app.import")]),
+    "not callable": (STORE + "[app]\nimport = 'own_app:broken'", [("PAT-E114", "app.import")]),
+    "all of them": (
+        "[store]\nurl = 'sqlit:///t.db'\n[directory]\nurl = 'ldap://h'\n[policy]\npreset = 'jra'\n"
+        "[middleware]\naccept = ['query']\n[server]\nthreads = 0\n[app]\nimport = 'own_app:broken'",
+        [
+            ("PAT-E105", "server.threads"),
+            ("PAT-E111", "store.url"),
+            ("PAT-E205", "policy.preset"),
+            ("PAT-E112", "directory.url"),
+            ("PAT-E114", "app.import"),
+            ("PAT-E001", "middleware.accept"),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "problems"), OPENED.values(), ids=OPENED)
+def test_what_can_not_be_opened_is_told_at_once(write: Write, text: str, problems: list[tuple[str, str]]) -> None:
+    """Store, directory, policy, application and options are judged together with the file."""
+    write(APP, "own_app.py")
+
+    with pytest.raises(ConfigurationError) as caught:
+        from_config(write(text))
+
+    assert [(each.id, each.setting) for each in caught.value.problems] == problems
+
+
+def test_problems_of_a_policy_file_name_the_file(write: Write) -> None:
+    """A problem in the policy is told with the policy's file and the place in it."""
+    policy = write("[[rule]]\nid = 'x'\npaths = '/a'\nscopes = []", "policy.toml")
+
+    with pytest.raises(ConfigurationError) as caught:
+        from_config(write(STORE + "[policy]\nfile = 'policy.toml'\n[app]\nimport = 'wsgiref.simple_server:demo_app'"))
+
+    assert f"{policy}: rule[0].paths" in [each.setting for each in caught.value.problems]
+
+
+def test_an_application_that_fails_to_import_is_told_without_a_traceback(write: Write) -> None:
+    """What somebody else's module raises is a problem with its text."""
+    write("raise ValueError('no database')", "failing_app.py")
+
+    parts = open_parts(Config.from_file(write(STORE + "[app]\nimport = 'failing_app:application'")))
+
+    assert [each.message for each in parts.problems] == ["importing failing_app fails: ValueError: no database"]
+
+
+def test_the_application_is_built(write: Write) -> None:
+    """From a settings file comes a gate that lets a token of the store in, and nothing else."""
+    write(APP, "own_app.py")
+    config = Config.from_file(write("[store]\nurl = 'sqlite:///t.db'\n[app]\nimport = 'own_app:application'"))
+    store = store_of(config)
+    assert isinstance(store, TokenStore)
+    minted = Issuer(store).mint(owner="alice", name="ci")
+
+    app = TestApp(build(config))
+
+    assert app.get("/", headers={"Authorization": f"Bearer {minted.secret}"}).text == "alice"
+    assert app.get("/", status=401).json["status"] == 401
+
+
+def test_an_audit_in_hand_takes_the_place_of_the_one_that_is_set(write: Write, tmp_path: Path) -> None:
+    """Whoever builds the application may look at the audit himself."""
+    text = STORE + "[audit]\nto = 'file:set.jsonl'\n[app]\nimport = 'wsgiref.simple_server:demo_app'"
+    audit = AuditLog(f"file:{tmp_path / 'own.jsonl'}")
+
+    app = build(Config.from_file(write(text)), audit=audit)
+    TestApp(app).get("/", status=401)
+    app.close()
+
+    assert (tmp_path / "own.jsonl").read_text().count('"reason":"missing"') == 1
+    assert not (tmp_path / "set.jsonl").exists()
+
+
+def test_the_example_is_sound() -> None:
+    """The example file can be built as it stands, but for where it keeps tokens and the audit."""
+    path = EXAMPLES / "patmiddleware.toml"
+    given = tomllib.loads(path.read_text("utf-8"))
+
+    config = Config.from_dict({**given, "store": {"url": "memory:"}, "audit": {"to": "stdout"}}, path)
+
+    assert isinstance(build(config), PATMiddleware)
+
+
+def test_the_example_has_the_defaults() -> None:
+    """What the example file says of the cache, the issuer and the server is what holds without it."""
+    config = Config.from_file(EXAMPLES / "patmiddleware.toml")
+
+    assert (config.middleware.cache, config.issuer, config.server) == (
+        CacheSettings(),
+        IssuerLimits(),
+        ServerSettings(),
+    )
+
+
+KINDS = (
+    MiddlewareSettings,
+    CacheSettings,
+    StoreSettings,
+    DirectorySettings,
+    PolicySettings,
+    IssuerLimits,
+    PasswordSettings,
+    AuditSettings,
+    AppSettings,
+    ServerSettings,
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_example_has_every_setting(kind: type) -> None:
+    """No setting is missing from the example file, be it behind a ``#``."""
+    text = (EXAMPLES / "patmiddleware.toml").read_text("utf-8")
+
+    missing = [
+        name
+        for name in (each.name.rstrip("_") for each in fields(kind))
+        if not re.search(rf"^(?:# )?{name} = |^\[middleware\.{name}\]", text, re.MULTILINE)
+    ]
+
+    assert missing == []
+
+
+def test_the_table_of_problems_has_every_id_once() -> None:
+    """An id never means two things."""
+    assert len(PROBLEMS) == len(set(PROBLEMS.values()))
+    assert all(id.startswith(("PAT-E1", "PAT-W1")) for id in PROBLEMS)
