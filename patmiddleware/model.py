@@ -288,6 +288,7 @@ class Denied:
         needed: scopes that would have been enough, when something would.
         held: effective scopes of the caller.
         detail: one sentence for the caller, where the reason alone does not say what to do.
+        token: the record of a token that is there but not valid, for the audit; no client hears of it.
     """
 
     reason: Reason
@@ -295,6 +296,7 @@ class Denied:
     needed: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
     detail: str = ""
+    token: Token | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> NoReturn:
         raise TypeError("Denied has no truth value: use isinstance")

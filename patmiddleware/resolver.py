@@ -145,13 +145,13 @@ class Resolver:
         if token is None:
             return Denied(Reason.UNKNOWN)
         if dead := _dead(token, wall):
-            return Denied(dead)
+            return Denied(dead, token=token)
         person = self._owner(token, wall)
         owner = person.value
         if owner is None or not owner.active:
-            return Denied(Reason.OWNER_INACTIVE)
+            return Denied(Reason.OWNER_INACTIVE, token=token)
         if found.username is not None and not self._is_name_of(found.username, owner):
-            return Denied(Reason.OWNER_MISMATCH)
+            return Denied(Reason.OWNER_MISMATCH, token=token)
         grant = grant_of(token, owner, self._expand, found.scheme, found.username)
         # It holds no longer than anything that it is made of.
         expires = FOREVER if token.expires is None else token.expires.timestamp()

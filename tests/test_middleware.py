@@ -186,7 +186,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "setting", "words"), WRONG, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("options", "setting", "words"), WRONG, ids=[f"{case[1]}-{case[2]}" for case in WRONG])
 def test_wrong_option_is_named(options: dict[str, Any], setting: str, words: str) -> None:
     """Each wrong value is refused when the gate is built, with the setting and what is wrong with it."""
     options = {"app": app, "store": "memory:"} | options
@@ -252,7 +252,7 @@ RIGHT: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("options", RIGHT, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize("options", RIGHT, ids=" ".join)
 def test_right_option_is_taken(options: dict[str, Any]) -> None:
     """Each value that DESIGN names builds a gate, which asks for a credential."""
     options = {"store": "memory:"} | options

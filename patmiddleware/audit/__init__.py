@@ -10,7 +10,8 @@ A decision::
      "path":"/rest/api/2/issue","rule":"jira","request_id":"…","ms":0.042,"needed":["WRITE"]}
 
 ``decision`` is ``allowed``, ``denied``, or ``observed`` (an observing policy let it pass; ``reason`` is why it would
-have been refused). ``needed`` is there where some scope would have been enough; ``"passwords":true`` where a password
+have been refused). ``who`` and ``token`` are also told of a token that is known and was refused: expired, revoked, or
+not of this owner. ``needed`` is there where some scope would have been enough, ``"passwords":true`` where a password
 got in instead of a token. An act of management has ``event`` (``token.created``, ``token.revoked`` …) and what is known
 of ``by``, ``owner``, ``token`` and the like. No call takes a secret, so none can get in.
 """

@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
+from ..errors import Problem
 from ..model import Allowed, Denied, Grant, Request
+from .caution import warnings
 from .explain import Caller, Explanation, explain
 from .file import Content, expand, read, read_file
 from .match import Matcher
@@ -73,6 +75,11 @@ class Policy:
             ConfigurationError: when there is no such preset, or the mount is not a plain path.
         """
         return cls.from_dict({"preset": [{"name": name, "mount": mount}]})
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is lawful, but may not do what it seems to."""
+        return tuple(warnings(self.rules))
 
     def decide(self, grant: Grant | None, request: Request) -> Allowed | Denied:
         """Judge a request.

@@ -71,17 +71,22 @@ def test_the_application_knows_whose_token_it_is(demo: Any) -> None:
     assert (answer.status, answer.json()["name"]) == (200, "alice")
 
 
-def test_a_token_is_revoked_live(demo: Any) -> None:
+def test_a_token_is_revoked_live(tmp_path: Path) -> None:
     """The printed command revokes the read token, which is refused within a second; the other one goes on."""
-    first = demo["try"][0]["command"]
-    done = subprocess.run(
-        demo["revoke"]["command"], shell=True, capture_output=True, text=True, env=environ(), timeout=60
-    )
-    time.sleep(1)
+    with running(["demo", "--port", "0", "--dir", str(tmp_path), "--json"]) as process:
+        assert process.stdout is not None
+        demo = json.loads(process.stdout.readline())
+        first = demo["try"][0]["command"]
+        assert as_curl(first).status == 200
 
-    assert done.returncode == 0, done.stderr
-    assert as_curl(first).status == 401
-    assert request("GET", demo["url"] + "/rest/api/2/issue/DEMO-1", bearer(demo, "write")).status == 200
+        done = subprocess.run(
+            demo["revoke"]["command"], shell=True, capture_output=True, text=True, env=environ(), timeout=60
+        )
+        time.sleep(1)
+
+        assert done.returncode == 0, done.stderr
+        assert as_curl(first).status == 401
+        assert request("GET", demo["url"] + "/rest/api/2/issue/DEMO-1", bearer(demo, "write")).status == 200
 
 
 def test_the_demo_is_a_sound_installation(demo: Any) -> None:

@@ -1,0 +1,223 @@
+"""Helper: real servers on the loopback interface, and a client that sends bytes as they are.
+
+As a program it serves with a server that has no command of its own: ``python wire.py wsgiref PORT``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TESTS = Path(__file__).parent
+HOST = "127.0.0.1"
+STARTING = 30.0
+"""Seconds in which a server must answer for the first time."""
+PATIENCE = 2.0
+"""Seconds for which the client waits for more of an answer."""
+MARK = "seen-by-the-application:"
+"""What stands before the line in which the application tells what it was called with."""
+
+_APPLICATION = "wire_app:application"
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
+
+
+def _module(name: str, *arguments: str) -> Sequence[str]:
+    return (sys.executable, "-m", name, *arguments)
+
+
+SERVERS: Mapping[str, Sequence[str]] = {
+    "gunicorn": _module(
+        "gunicorn", "--bind", f"{HOST}:PORT", "--worker-class", "sync", "--graceful-timeout", "1", _APPLICATION
+    ),
+    "gthread": _module(
+        "gunicorn",
+        "--bind",
+        f"{HOST}:PORT",
+        "--worker-class",
+        "gthread",
+        "--threads",
+        "4",
+        "--graceful-timeout",
+        "1",
+        _APPLICATION,
+    ),
+    "waitress": _module("waitress", "--listen", f"{HOST}:PORT", _APPLICATION),
+    "granian": _module("granian", "--interface", "wsgi", "--host", HOST, "--port", "PORT", _APPLICATION),
+    "werkzeug": (sys.executable, __file__, "werkzeug", "PORT"),
+    "wsgiref": (sys.executable, __file__, "wsgiref", "PORT"),
+}
+"""Name to the command that serves."""
+_PACKAGES = {"gthread": "gunicorn"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """All that came back, up to the end of the connection."""
+
+    raw: bytes
+
+    @property
+    def status(self) -> int | None:
+        """Of the first answer; None where there was none with a status line."""
+        found = _STATUS.match(self.raw)
+        return int(found[1]) if found else None
+
+    @property
+    def statuses(self) -> list[int]:
+        """Of every answer."""
+        return [int(status) for status in _STATUS.findall(self.raw)]
+
+    @property
+    def seen(self) -> list[dict[str, Any]]:
+        """What the application was called with, each time."""
+        marked = re.findall(MARK.encode() + rb"(.*)", self.raw)
+        return [json.loads(line) for line in marked]
+
+    @property
+    def body(self) -> bytes:
+        """Of the first answer."""
+        return self.raw.partition(b"\r\n\r\n")[2]
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a header of the first answer."""
+        lines = self.raw.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]
+        pairs = [line.partition(":") for line in lines]
+        return [value.strip() for key, _, value in pairs if key.lower() == name.lower()]
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the request ended without the application: refused, cut off, or never finished."""
+        refused = all(400 <= status < 500 or status in (100, 501, 505) for status in self.statuses)
+        return refused and not self.seen
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that runs."""
+
+    name: str
+    port: int
+
+    def send(self, data: bytes, patience: float = PATIENCE) -> Reply:
+        """Send bytes as they are, and read until the server closes, or says nothing for ``patience`` seconds."""
+        received = bytearray()
+        with socket.create_connection((HOST, self.port), timeout=5) as connection:
+            try:
+                connection.sendall(data)
+                connection.settimeout(patience)
+                while chunk := connection.recv(65_536):
+                    received += chunk
+            except (TimeoutError, ConnectionError):
+                pass  # it hangs, or was cut off before all was sent: what came back is what counts
+        return Reply(bytes(received))
+
+    def ask(
+        self, target: str | bytes = "/", *headers: str | bytes, method: str | bytes = "GET", body: bytes = b""
+    ) -> Reply:
+        """Send a request with these header lines, as they are, and the end of the connection asked for."""
+        lines = [b" ".join((_bytes(method), _bytes(target), b"HTTP/1.1")), *map(_bytes, headers)]
+        if not any(line.lower().startswith(b"host:") for line in lines):
+            lines.insert(1, b"Host: watched.example")
+        return self.send(b"\r\n".join((*lines, b"Connection: close", b"", body)))
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode("latin-1")
+
+
+def is_installed(name: str) -> bool:
+    """Whether a server's package is there."""
+    return find_spec(_PACKAGES.get(name, name)) is not None
+
+
+servers = [
+    pytest.param(name, marks=pytest.mark.skipif(not is_installed(name), reason=f"needs {_PACKAGES.get(name, name)}"))
+    for name in SERVERS
+]
+"""A parameter for each server; one that is not installed is skipped."""
+
+
+@contextmanager
+def serving(name: str, folder: Path) -> Iterator[Server]:
+    """Run a server with :mod:`wire_app`, and end it.
+
+    Args:
+        name: of :data:`SERVERS`.
+        folder: for what it writes.
+    """
+    for _ in range(3):  # between finding a port and using it somebody else may take it
+        port = _free_port()
+        log = folder / f"{name}.log"
+        process = _start(name, port, folder, log)
+        try:
+            if _answers(process, port):
+                yield Server(name, port)
+                return
+        finally:
+            _end(process)
+    raise AssertionError(f"{name} does not serve: {log.read_text(errors='replace')[-2_000:]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _start(name: str, port: int, folder: Path, log: Path) -> subprocess.Popen[bytes]:
+    command = [argument.replace("PORT", str(port)) for argument in SERVERS[name]]
+    paths = os.pathsep.join((str(TESTS), str(TESTS.parent)))
+    environment = {**os.environ, "PYTHONPATH": paths, "HOME": str(folder), "PYTHONWARNINGS": "ignore"}
+    with log.open("wb") as output:
+        return subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
+
+
+def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
+    deadline = time.monotonic() + STARTING
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if Server("", port).ask("/open/ready").seen:
+                return True
+        except OSError:
+            time.sleep(0.05)
+    return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
+
+
+def _serve(name: str, port: int) -> None:
+    from wire_app import application
+
+    if name == "werkzeug":
+        from werkzeug.serving import run_simple
+
+        run_simple(HOST, port, application, threaded=True)
+    else:
+        from wsgiref.simple_server import make_server
+
+        make_server(HOST, port, application).serve_forever()
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1], int(sys.argv[2]))
