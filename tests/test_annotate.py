@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import islice, product
 from typing import Any
 
 import pytest
@@ -82,7 +81,9 @@ def test_identity_headers_are_removed(name: str) -> None:
     assert scrubbed("HTTP_" + name.upper().replace("-", "_")) == set()
 
 
-@pytest.mark.parametrize("name", ["REMOTE_USER", "AUTH_TYPE", "REMOTE_IDENT", *(f"patmiddleware.{name}" for name in OURS)])
+@pytest.mark.parametrize(
+    "name", ["REMOTE_USER", "AUTH_TYPE", "REMOTE_IDENT", *(f"patmiddleware.{name}" for name in OURS)]
+)
 def test_own_and_server_keys_are_removed(name: str) -> None:
     """What we or the server say is removed before we say it."""
     assert scrubbed(name) == set()
@@ -91,13 +92,11 @@ def test_own_and_server_keys_are_removed(name: str) -> None:
 def spellings(name: str) -> list[str]:
     """Give the environ keys that servers have been seen to make of one header, and worse."""
     parts = name.upper().split("-")
-    joined = [f"HTTP_{''.join(islice(_alternate(parts, signs), None))}" for signs in product("_-. ~", repeat=len(parts) - 1)]
-    variants = [*joined, f"http_{name.lower()}", f"Http_{name}", f"HTTP_{name}"]
-    return [*variants, *(f"{variant}{blank}" for variant in variants[:3] for blank in (" ", "\t", "\x0b", "\xa0", "\x1c"))]
-
-
-def _alternate(parts: list[str], signs: tuple[str, ...]) -> list[str]:
-    return [piece for pair in zip(parts, (*signs, ""), strict=True) for piece in pair]
+    found = ["HTTP_" + parts[0]]
+    for part in parts[1:]:
+        found = [f"{begin}{sign}{part}" for begin in found for sign in "_-. ~"]
+    found += [f"http_{name.lower()}", f"Http_{name}", f"HTTP_{name}"]
+    return [spelling + blank for spelling in found for blank in ("", " ", "\t", "\x0b", "\xa0", "\x1c")]
 
 
 @pytest.mark.parametrize("name", ["X-User", "X-Forwarded-User", "Remote-User", "X-AUSERNAME", "X-Is-Admin-Project"])
@@ -106,13 +105,17 @@ def test_every_spelling_of_a_name_is_removed(name: str) -> None:
     assert scrubbed(*spellings(name)) == set()
 
 
-@pytest.mark.parametrize("name", ["PatMiddleware.Grant", "PATMIDDLEWARE.GRANT", "patmiddleware_grant", " patmiddleware.grant"])
+@pytest.mark.parametrize(
+    "name", ["PatMiddleware.Grant", "PATMIDDLEWARE.GRANT", "patmiddleware_grant", " patmiddleware.grant"]
+)
 def test_every_spelling_of_our_keys_is_removed(name: str) -> None:
     """Our own keys are compared folded as well."""
     assert scrubbed(name) == set()
 
 
-@pytest.mark.parametrize("name", ["HTTP_AUTHORIZATION ", "HTTP-AUTHORIZATION", "http_authorization", "HTTP_AUTHORIZATION\t"])
+@pytest.mark.parametrize(
+    "name", ["HTTP_AUTHORIZATION ", "HTTP-AUTHORIZATION", "http_authorization", "HTTP_AUTHORIZATION\t"]
+)
 def test_shadow_of_the_credential_is_removed(name: str) -> None:
     """A second spelling of Authorization, as three servers make of a blank before the colon, is not passed on."""
     assert scrubbed(name, "HTTP_AUTHORIZATION") == {"HTTP_AUTHORIZATION"}
@@ -181,7 +184,7 @@ def test_scrubbing_twice_is_scrubbing_once() -> None:
 @pytest.mark.parametrize(
     ("extra", "gone", "stays"),
     [
-        (["X-Employee"], ["HTTP_X_EMPLOYEE", "HTTP_X-EMPLOYEE", "http_x_employee "], ["HTTP_X_EMPLOYEES", "X-Employee"]),
+        (["X-Employee"], ["HTTP_X_EMPLOYEE", "HTTP_X-EMPLOYEE", "http_x_employee "], ["HTTP_X_EMPLOYEES"]),
         (["x_employee"], ["HTTP_X_EMPLOYEE"], []),
         (["X-Corp-*"], ["HTTP_X_CORP_USER", "HTTP_X_CORP_", "HTTP_X-CORP-ID"], ["HTTP_X_CORP", "HTTP_X_CORPS"]),
         (["HTTP_X_EMPLOYEE"], ["HTTP_X_EMPLOYEE"], ["HTTP_HTTP_X_EMPLOYEE"]),
@@ -203,12 +206,12 @@ def test_list_can_be_extended(extra: list[str], gone: list[str], stays: list[str
         (["REMOTE_USER"], ["HTTP_REMOTE_USER", "AUTH_TYPE"], ["REMOTE_USER"]),
         (["Remote-User"], ["REMOTE_USER", "AUTH_TYPE"], ["HTTP_REMOTE_USER"]),
         (["HTTP_REMOTE_USER"], ["REMOTE_USER"], ["HTTP_REMOTE_USER"]),
-        (["AUTH_TYPE", "REMOTE_USER"], ["REMOTE_IDENT", "HTTP_AUTH_TYPE_", "HTTP_REMOTE_USER"][:1], ["REMOTE_USER", "AUTH_TYPE"]),
+        (["AUTH_TYPE", "REMOTE_USER"], ["REMOTE_IDENT", "HTTP_REMOTE_USER"], ["REMOTE_USER", "AUTH_TYPE"]),
         (["Authorization"], ["HTTP_AUTHORIZATION "], ["HTTP_AUTHORIZATION"]),
     ],
 )
 def test_list_can_be_cut(keep: list[str], gone: list[str], stays: list[str]) -> None:
-    """A deployment can name headers that are left alone; what the server sets is told apart from a header of its name."""
+    """A deployment can name headers to leave alone; what the server sets is told apart from a header of its name."""
     assert scrubbed(*gone, *stays, scrub=Scrub(keep=keep)) == set(stays)
 
 
@@ -222,14 +225,18 @@ def test_more_can_be_kept_later() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["patmiddleware.grant", "patmiddleware.status", "patmiddleware.*", "patmiddleware*", "PATMIDDLEWARE.x"])
+@pytest.mark.parametrize(
+    "name", ["patmiddleware.grant", "patmiddleware.status", "patmiddleware.*", "patmiddleware*", "PATMIDDLEWARE.x"]
+)
 def test_own_keys_are_never_kept(name: str) -> None:
     """No setting makes our own keys forgeable."""
     with pytest.raises(ConfigurationError, match="can't be kept"):
         Scrub(keep=[name])
 
 
-@pytest.mark.parametrize("names", [[""], ["*"], ["X-*-User"], ["X User"], ["X-User\n"], ["X-User **"], ["X-\u00dcser"], "X-User"])
+@pytest.mark.parametrize(
+    "names", [[""], ["*"], ["X-*-User"], ["X User"], ["X-User\n"], ["X-User **"], ["X-\u00dcser"], "X-User"]
+)
 @pytest.mark.parametrize("option", ["extra", "keep"])
 def test_what_is_no_name_is_refused(option: str, names: object) -> None:
     """A setting that would silently protect nothing, or everything, is refused."""
@@ -263,11 +270,11 @@ def is_forgeable(name: str) -> bool:
 
 LISTED = st.sampled_from(room.FORGEABLE).map(lambda name: name.rstrip("*"))
 NAMES = st.builds(
-    lambda name, end, sign, lower: (name + end).replace("_", sign).lower() if lower else (name + end).replace("_", sign),
+    lambda name, end, sign, case: case((name + end).replace("_", sign)),
     LISTED | st.sampled_from(HARMLESS),
     st.text(alphabet="_-. AXS*\t", max_size=3),
     st.sampled_from("_-. "),
-    st.booleans(),
+    st.sampled_from([str, str.lower, str.title]),
 )
 
 
@@ -285,7 +292,13 @@ def test_folding_twice_is_folding_once(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("alice", "alice"), ("josé", "jos\xc3\xa9"), ("\U0001f600", "\xf0\x9f\x98\x80"), ("\udcff", "\xed\xb3\xbf"), ("", "")],
+    [
+        ("alice", "alice"),
+        ("josé", "jos\xc3\xa9"),
+        ("\U0001f600", "\xf0\x9f\x98\x80"),
+        ("\udcff", "\xed\xb3\xbf"),
+        ("", ""),
+    ],
 )
 def test_native_string_is_utf8_as_latin1(text: str, expected: str) -> None:
     """A name reaches the environ as PEP 3333 has it; one that can't be UTF-8 raises nothing."""
