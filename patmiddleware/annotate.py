@@ -49,6 +49,7 @@ FORGEABLE = (
     "REMOTE_IDENT",
     # What single sign-on proxies send to say who it is.
     "HTTP_REMOTE_USER",
+    "HTTP_REMOTE_IDENT",
     "HTTP_REMOTE_GROUPS",
     "HTTP_REMOTE_NAME",
     "HTTP_REMOTE_EMAIL",

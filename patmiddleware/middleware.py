@@ -22,7 +22,7 @@ from .passwords import PasswordGate, PasswordSettings
 from .policy import Policy
 from .reject import ROWS, ErrorBody, Refusals
 from .requestid import believed, ids
-from .resolver import Expand, Identity, Resolver, UsernameRule
+from .resolver import Expand, Identity, Resolver, UsernameRule, checked_bounds, username_rule
 from .rulebook import Place, Rulebook
 from .tokens import DEFAULT_PREFIX
 
@@ -99,8 +99,6 @@ class PATMiddleware:
         _check_kinds(realm=realm, audit=audit, passwords=passwords, keep_credential=keep_credential, scrub=scrub)
         self.app = app
         self.policy = Policy.from_file(policy) if isinstance(policy, str | Path) else policy
-        self.directory = None if directory is None else open_directory(directory)
-        self.store = open_store(store)
         expand: Expand = self.policy.expand if isinstance(self.policy, Policy) else frozenset
         self._carriers = Carriers.of(accept)
         proxies = trusted_proxies if isinstance(trusted_proxies, str) else tuple(trusted_proxies)
@@ -117,16 +115,18 @@ class PATMiddleware:
             needs_path=passwords is not None,
             lenient=self._annotates,
         )
-        self._resolver = Resolver(
-            self.store, self.directory, settings=cache, basic_username=basic_username, expand=expand
-        )
-        prefix: str = getattr(self.store, "prefix", DEFAULT_PREFIX)
-        self._passwords = None if passwords is None else PasswordGate(passwords, self.directory, expand, prefix)
         self._refuse = Refusals(self._carriers.schemes, realm, errors)
-        self._last_use = LastUse(self.store, interval=NOTE_SECONDS)
         self._audit = AuditLog(audit) if isinstance(audit, str) else audit
         self._expiry_header = None if expiry_header is None else check_name(expiry_header)
         self._clock = clock
+        self.directory = None if directory is None else open_directory(directory)
+        self._passwords = None if passwords is None else PasswordGate(passwords, self.directory, expand)
+        bounds, rule = checked_bounds(cache), username_rule(basic_username, self.directory)
+        # Last: a new store is made when it is opened.
+        self.store = open_store(store)
+        self._prefix: str = getattr(self.store, "prefix", DEFAULT_PREFIX)
+        self._resolver = Resolver(self.store, self.directory, settings=bounds, basic_username=rule, expand=expand)
+        self._last_use = LastUse(self.store, interval=NOTE_SECONDS)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request: ``self.app`` untouched, or a refusal."""
@@ -203,7 +203,7 @@ class PATMiddleware:
         presented = credential(carried)
         if isinstance(presented, Denied) or denied.reason is not Reason.UNKNOWN:
             return denied
-        admitted = gate.admit(presented, place.path, wall)
+        admitted = gate.admit(presented, place.path, wall, self._prefix)
         if admitted is None:
             return denied
         return Identity(admitted) if isinstance(admitted, Grant) else admitted

@@ -57,24 +57,29 @@ class PasswordGate:
         settings: whose, where, how long.
         directory: must be able to check passwords.
         expand: from scopes to all that they include.
-        prefix: of our own tokens, which are no passwords.
 
     Raises:
         ConfigurationError: for a directory that can't, or a malformed path.
     """
 
-    def __init__(
-        self, settings: PasswordSettings, directory: Directory | None, expand: Expand, prefix: str = DEFAULT_PREFIX
-    ) -> None:
+    def __init__(self, settings: PasswordSettings, directory: Directory | None, expand: Expand) -> None:
         if not isinstance(directory, PasswordDirectory):
             raise ConfigurationError("needs a directory that can check passwords", setting="passwords")
-        self._directory, self._settings, self._prefix = directory, settings, prefix
+        self._directory, self._settings = directory, settings
         self._scopes, self._patterns = expand(settings.scopes), tuple(_patterns(settings.paths))
 
-    def admit(self, credential: Credential, path: str, wall: float) -> Grant | Denied | None:
+    def admit(
+        self, credential: Credential, path: str, wall: float, prefix: str = DEFAULT_PREFIX
+    ) -> Grant | Denied | None:
         """Check a password, if this is a case for one.
 
-        A directory is asked each time: a password is never kept, nor its digest.
+        A directory is asked each time: whether a password is right is never kept.
+
+        Args:
+            credential: as it was presented; no token is known by it.
+            path: the one that is judged.
+            wall: now, in seconds since the epoch.
+            prefix: of our own tokens, which are no passwords.
 
         Returns:
             A grant without a token; a refusal; None where no password may be used.
@@ -84,7 +89,7 @@ class PasswordGate:
         if name not in settings.owners or wall >= settings.until.timestamp() or not password.strip("\0"):
             return None
         # A token that nobody knows any more would count there as a wrong password, and lock its owner out.
-        if may_exist(password, self._prefix, foreign=False):
+        if may_exist(password, prefix, foreign=False):
             return None
         segments = split(path)
         if all(pattern.match(segments) is None for pattern in self._patterns):

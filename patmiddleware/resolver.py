@@ -80,11 +80,11 @@ class Resolver:
         basic_username: str | UsernameRule = "match",
         expand: Expand = frozenset,
     ) -> None:
-        self._reader, self._directory, self._settings = reader, directory, _checked(settings)
+        self._reader, self._directory, self._settings = reader, directory, checked_bounds(settings)
         self._expand = expand
         self._prefix: str = getattr(reader, "prefix", DEFAULT_PREFIX)
         self._foreign: bool = getattr(reader, "foreign", True)
-        self._agrees = _username_rule(basic_username, directory)
+        self._agrees = username_rule(basic_username, directory)
         self.begin_anew()
         _living.add(self)
 
@@ -226,7 +226,12 @@ def _dead(token: Token, wall: float) -> Reason | None:
     return None
 
 
-def _username_rule(rule: str | UsernameRule, directory: Directory | None) -> UsernameRule:
+def username_rule(rule: str | UsernameRule, directory: Directory | None) -> UsernameRule:
+    """Give the rule of a name; a callable is one.
+
+    Raises:
+        ConfigurationError: for an unknown name, or one that needs a directory where there is none.
+    """
     if callable(rule):
         return rule
     if rule not in USERNAME_RULES:
@@ -237,7 +242,12 @@ def _username_rule(rule: str | UsernameRule, directory: Directory | None) -> Use
     return USERNAME_RULES[rule]
 
 
-def _checked(settings: CacheSettings | None) -> CacheSettings:
+def checked_bounds(settings: CacheSettings | None) -> CacheSettings:
+    """Give the bounds back, or the default ones for None.
+
+    Raises:
+        ConfigurationError: with every one that can't be a bound.
+    """
     if settings is None:
         return CacheSettings()
     if not isinstance(settings, CacheSettings):

@@ -198,6 +198,17 @@ def test_wrong_option_is_named(options: dict[str, Any], setting: str, words: str
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "options", [options for options, setting, _ in WRONG if setting not in ("store", "app")], ids=" ".join
+)
+def test_wrong_option_opens_no_store(options: dict[str, Any], tmp_path: Path) -> None:
+    """Nothing is made where something is wrong."""
+    with pytest.raises(ConfigurationError):
+        PATMiddleware(app, f"file:{tmp_path / 'tokens.jsonl'}", **options)
+
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_all_wrong_bounds_are_named_at_once() -> None:
     """Every bound of the cache is judged, not only the first."""
     with pytest.raises(ConfigurationError) as caught:

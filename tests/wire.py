@@ -25,7 +25,7 @@ TESTS = Path(__file__).parent
 HOST = "127.0.0.1"
 STARTING = 30.0
 """Seconds in which a server must answer for the first time."""
-PATIENCE = 2.0
+PATIENCE = 1.0
 """Seconds for which the client waits for more of an answer."""
 MARK = "seen-by-the-application:"
 """What stands before the line in which the application tells what it was called with."""
@@ -83,7 +83,7 @@ class Reply:
     @property
     def seen(self) -> list[dict[str, Any]]:
         """What the application was called with, each time."""
-        marked = re.findall(MARK.encode() + rb"(.*)", self.raw)
+        marked = re.findall(MARK.encode() + rb"(.*?)\r?\n", self.raw)
         return [json.loads(line) for line in marked]
 
     @property
@@ -127,11 +127,13 @@ class Server:
     def ask(
         self, target: str | bytes = "/", *headers: str | bytes, method: str | bytes = "GET", body: bytes = b""
     ) -> Reply:
-        """Send a request with these header lines, as they are, and the end of the connection asked for."""
+        """Send a request with these header lines, as they are; the connection is to end after it."""
         lines = [b" ".join((_bytes(method), _bytes(target), b"HTTP/1.1")), *map(_bytes, headers)]
         if not any(line.lower().startswith(b"host:") for line in lines):
             lines.insert(1, b"Host: watched.example")
-        return self.send(b"\r\n".join((*lines, b"Connection: close", b"", body)))
+        if not any(line.lower().startswith(b"connection:") for line in lines):
+            lines.append(b"Connection: close")
+        return self.send(b"\r\n".join((*lines, b"", body)))
 
 
 def _bytes(text: str | bytes) -> bytes:

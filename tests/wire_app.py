@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -39,19 +40,9 @@ def secret_of(name: str) -> str:
     return mint_secret(choice=random.Random(name).choice)
 
 
-IDENTITY = (
-    "USER",
-    "GROUP",
-    "EMAIL",
-    "ROLE",
-    "REMOTE_ID",
-    "AUTHENTICATED",
-    "IDENTITY",
-    "SERAPH",
-    "patmiddleware",
-    "OVERRIDE",
-)
+IDENTITY = re.compile(r"patmiddleware|(?<!HTTP_REMOTE_)USER(?!_AGENT)|GROUP|EMAIL|ROLE|IDENTITY|SERAPH|METHOD_OVERRIDE")
 """What stands in the names of keys that a downstream could take for identity."""
+OURS = ("REMOTE_USER", "patmiddleware.status", "patmiddleware.grant", "patmiddleware.request_id")
 
 _watch = threading.local()
 
@@ -72,7 +63,6 @@ def echo(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
     """Tell what the application sees, and what the policy saw."""
     judged: Request | None = getattr(_watch, "request", None)
     grant = environ["patmiddleware.grant"]
-    ours = ("REMOTE_USER", "HTTP_USER_AGENT", "patmiddleware.status", "patmiddleware.grant", "patmiddleware.request_id")
     seen: Mapping[str, Any] = {
         "method": environ["REQUEST_METHOD"],
         "path": environ.get("PATH_INFO", ""),
@@ -82,15 +72,13 @@ def echo(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
         "user": environ.get("REMOTE_USER"),
         "owner": grant.owner if grant else None,
         "has_credential": "HTTP_AUTHORIZATION" in environ,
-        "identity": sorted(
-            key
-            for key in environ
-            if key.startswith(("HTTP_", "patmiddleware")) and key not in ours and any(part in key for part in IDENTITY)
-        ),
+        "identity": sorted(key for key in environ if key not in OURS and IDENTITY.search(key)),
     }
-    body = f"{MARK}{json.dumps(seen)}\n".encode()
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
-    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+    text = f"{MARK}{json.dumps(seen)}"
+    is_head = environ["REQUEST_METHOD"] == "HEAD"
+    length = [("X-Seen", text)] if is_head else [("Content-Length", str(len(text) + 1))]
+    start_response("200 OK", [("Content-Type", "text/plain"), *length])
+    return [] if is_head else [f"{text}\n".encode()]
 
 
 class Store(MemoryStore):

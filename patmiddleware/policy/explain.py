@@ -53,9 +53,11 @@ def explain(decision: Allowed | Denied, mentioned: Collection[Rule], matched: Ma
         matched: the hits that were judged.
         caller: who asks.
     """
-    hits = {hit.rule.id: hit for hit in (*matched.denies, *matched.requires, *matched.allows, *matched.public)}
+    hits = (*matched.denies, *matched.requires, *matched.allows, *matched.public)
+    # Of a rule whose path matches in several ways one way is enough, so the ways that hold come last.
+    ways = {hit.rule.id: hit for hit in sorted(hits, key=lambda hit: _unmet(hit, caller, False) is None)}
     waived = opening(matched, caller.grant, caller.held, caller.address) is not None
-    return Explanation(decision, tuple(_step(rule, hits.get(rule.id), caller, waived) for rule in mentioned))
+    return Explanation(decision, tuple(_step(rule, ways.get(rule.id), caller, waived) for rule in mentioned))
 
 
 def _step(rule: Rule, hit: Hit | None, caller: Caller, waived: bool) -> Step:
@@ -69,9 +71,13 @@ def _step(rule: Rule, hit: Hit | None, caller: Caller, waived: bool) -> Step:
         return Step(rule.id, rule.effect, "refuses", "a matching deny refuses, whatever else holds")
     # An allow that isn't public still says what it lacks where a public one holds; a require is waived.
     waived = rule.public or (waived and rule.effect == "require")
-    reason = unmet(hit, caller.grant, caller.held, caller.address, waived)
+    reason = _unmet(hit, caller, waived)
     outcome = "holds" if reason is None else "fails"
     return Step(rule.id, rule.effect, outcome, _why(reason, hit, caller, waived))
+
+
+def _unmet(hit: Hit, caller: Caller, waived: bool) -> Reason | None:
+    return unmet(hit, caller.grant, caller.held, caller.address, waived)
 
 
 def _why(reason: Reason | None, hit: Hit, caller: Caller, waived: bool) -> str:

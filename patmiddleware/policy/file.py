@@ -153,8 +153,9 @@ class _Reader:
         self.names(table, ("name", "mount"), where)
         name, mount = self.value(table, "name", where, str, ""), self.value(table, "mount", where, str, "")
         if name not in preset_names():
-            message = f"there is no preset {name!r}" if name else "needs a name"
-            self.wrong("PAT-E205", f"{where}.name", message, _nearest(name, preset_names()))
+            if isinstance(table.get("name", ""), str):
+                message = f"there is no preset {name!r}" if name else "needs a name"
+                self.wrong("PAT-E205", f"{where}.name", message, _nearest(name, preset_names()))
             return None
         try:
             return load_preset(name, mount)

@@ -39,6 +39,8 @@ class _Node:
         if text in self.literal:
             yield self.literal[text]
         for length in self.lengths:
+            if length > len(text):
+                break
             siblings: Mapping[str, tuple[Segment, _Node]] = self.partial.get(text[:length], {})
             yield from (node for segment, node in siblings.values() if segment.match(text) is not None)
 

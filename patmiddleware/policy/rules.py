@@ -212,8 +212,7 @@ def _required(
     failures = [
         (reason, hit)
         for hit in matched.requires
-        if selects(hit.rule, grant, held, address)
-        and (reason := unmet(hit, grant, held, address, waived)) is not None
+        if selects(hit.rule, grant, held, address) and (reason := unmet(hit, grant, held, address, waived)) is not None
     ]
     if not failures:
         return None

@@ -846,6 +846,21 @@ def test_store_that_remembers_nothing_is_an_outage(clocks: Clocks) -> None:
         tokens.find(Secret(mint_secret()))
 
 
+def test_store_that_fails_to_remember_is_an_outage(clocks: Clocks) -> None:
+    """Whatever that raises."""
+
+    class Forgets(SilentStore):
+        def find_last_good(self, secret: Secret) -> Token | None:
+            raise ZeroDivisionError
+
+    tokens = Tokens(clocks, Forgets(), stale_while_error=10)
+    tokens.find(Secret("x"))
+    tokens.store.down = True
+
+    with pytest.raises(BackendUnavailable, match="ZeroDivisionError"):
+        tokens.find(Secret(mint_secret()))
+
+
 # --- Owners
 
 
