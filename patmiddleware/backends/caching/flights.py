@@ -1,0 +1,71 @@
+"""One look-up of a thing at a time, however many ask for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Generic
+
+from ...errors import BackendUnavailable
+from .windows import K
+
+FLIGHT = 30.0
+"""Seconds for which a request waits for another one's look-up of the same thing."""
+
+
+class _Flight:
+    """One look-up under way, and those who wait for it."""
+
+    __slots__ = ("failed", "failures", "lock", "waiting")
+
+    def __init__(self) -> None:
+        self.lock, self.waiting, self.failures = threading.Lock(), 0, 0
+        self.failed: BackendUnavailable | None = None
+
+
+class Flights(Generic[K]):
+    """Lets one thread at a time look a thing up; the others wait for it, then look at the cache again.
+
+    Args:
+        patience: seconds for which they wait.
+    """
+
+    def __init__(self, patience: float = FLIGHT) -> None:
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._flights: dict[K, _Flight] = {}
+
+    @contextmanager
+    def of(self, key: K) -> Iterator[None]:
+        """Be the only one within for this key.
+
+        Raises:
+            BackendUnavailable: when the one within takes too long, or failed while this one waited: a backend that is
+                down is not asked once more for everyone who waits.
+        """
+        with self._lock:
+            flight = self._flights.setdefault(key, _Flight())
+            flight.waiting += 1
+            failures = flight.failures
+        try:
+            self._enter(flight, failures)
+            try:
+                yield
+            except BackendUnavailable as error:
+                flight.failed, flight.failures = error, flight.failures + 1
+                raise
+            finally:
+                flight.lock.release()
+        finally:
+            with self._lock:
+                flight.waiting -= 1
+                if not flight.waiting:
+                    del self._flights[key]
+
+    def _enter(self, flight: _Flight, failures: int) -> None:
+        if not flight.lock.acquire(timeout=self._patience):
+            raise BackendUnavailable("another look-up of the same takes too long")
+        if flight.failures > failures:
+            flight.lock.release()
+            raise BackendUnavailable(str(flight.failed)) from flight.failed
