@@ -23,8 +23,9 @@ from .ours import Hot, Rotation, cold
 from .served import measure_granian
 from .table import Row, as_json, text
 
+ROUNDS, QUICK = 100, 15
 SLICE = 0.005  # seconds for which a case is timed in a round
-SERVED = 2.0  # the same for a server
+SERVED, SERVED_ROUNDS = 0.7, 20  # the same for a server, and how often at the most
 
 Plan: TypeAlias = Sequence[tuple[Row, Callable[[], Case] | None]]
 """The rows, each with what makes its case; None where another row of the same name has it."""
@@ -131,15 +132,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What the gate costs a request.")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
-    parser.add_argument(
-        "--rounds", type=_positive, default=None, metavar="N", help="how often each case is timed (100)"
-    )
-    parser.add_argument("--quick", action="store_true", help="15 rounds, and short ones under a server")
+    parser.add_argument("--rounds", type=_positive, metavar="N", help="how often each case is timed")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK} rounds in place of {ROUNDS}")
     given = parser.parse_args(arguments)
-    rounds = given.rounds or (15 if given.quick else 100)
+    rounds = given.rounds or (QUICK if given.quick else ROUNDS)
     try:
         rows = in_process(rounds, SLICE)
-        rows += under_granian(min(rounds, 3 if given.quick else 7), SERVED / 8 if given.quick else SERVED)
+        rows += under_granian(min(rounds, SERVED_ROUNDS), SERVED)
     except WrongAnswerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
