@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from .errors import ConfigurationError, Problem
-from .model import Address, Network
+from .model import Address, Network, to_network
 
 _MEMO = 4_096
 _LONGEST = 64  # characters; an address with a zone and a port has fewer
@@ -87,7 +87,7 @@ def _networks(texts: Iterable[str]) -> tuple[Network, ...]:
     networks, problems = [], []
     for text in texts:
         try:
-            networks.append(ip_network(text))
+            networks.append(to_network(text))
         except ValueError as error:
             hint = 'a network such as 10.0.0.0/8, or "unix"'
             problems.append(Problem("PAT-E020", "trusted_proxies", str(error), hint))

@@ -124,10 +124,26 @@ def _names(name: str, values: Iterable[str]) -> frozenset[str]:
     return frozenset(values)
 
 
+_MAPPED_LENGTH = 96  # bits that stand before an IPv4 address within IPv6: RFC 4291, section 2.5.5.2
+
+
+def to_network(value: Network | str) -> Network:
+    """Read a network in CIDR form. IPv4 within IPv6 (``::ffff:10.0.0.0/104``) is IPv4, as clients' addresses are.
+
+    Raises:
+        ValueError: when it is none, or has host bits set.
+    """
+    network = ip_network(value)
+    if isinstance(network, IPv4Network):
+        return network
+    mapped, length = network.network_address.ipv4_mapped, network.prefixlen - _MAPPED_LENGTH
+    return network if mapped is None or length < 0 else IPv4Network((mapped, length))
+
+
 def _networks(values: Iterable[Network | str]) -> tuple[Network, ...]:
     if isinstance(values, str):
         raise TypeError(f"networks takes a collection, got the one string {values!r}")
-    return tuple(ip_network(value) if isinstance(value, str) else value for value in values)
+    return tuple(map(to_network, values))
 
 
 def _limits(values: Mapping[str, Iterable[str]]) -> Mapping[str, frozenset[str]]:

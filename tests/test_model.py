@@ -29,6 +29,7 @@ from patmiddleware.model import (
     Secret,
     Token,
     Use,
+    to_network,
 )
 
 NOW = datetime(2026, 4, 15, 12, tzinfo=UTC)
@@ -229,3 +230,19 @@ def test_cache_settings_are_as_documented() -> None:
         "poll": 0.5,
         "stale_while_error": 0.0,
     }
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("10.0.0.0/8", "10.0.0.0/8"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::ffff:10.0.0.1", "10.0.0.1/32"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::/0", "::/0"),
+        ("2001:db8::/32", "2001:db8::/32"),
+    ],
+)
+def test_networks_of_mapped_addresses_are_ipv4(written: str, expected: str) -> None:
+    """Clients' addresses are, so a network that stayed IPv6 would never match one."""
+    assert str(to_network(written)) == expected

@@ -7,12 +7,11 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from ipaddress import ip_network
 from pathlib import Path
 from typing import TypeVar
 
 from ..errors import ConfigurationError, Problem
-from ..model import Network
+from ..model import Network, to_network
 from .patterns import Pattern, PatternError, parse
 from .presets import Preset, load_preset, preset_names
 from .rules import Effect, Rule, When
@@ -204,7 +203,7 @@ class _Reader:
         found = []
         for text in self.strings(table, "networks", where):
             try:
-                found.append(ip_network(text))
+                found.append(to_network(text))
             except ValueError as error:
                 self.wrong("PAT-E210", f"{where}.networks", f"{error}", "write it as 10.0.0.0/8 or 2001:db8::/32")
         return tuple(found)

@@ -101,7 +101,8 @@ class Freshness:
         self._failed = ""
         # In this order: whoever sees that it is not due any more must see the answer.
         self.answer, self._answered, self.seen = answer, (began, wall), announced
-        self.due = Window(began + self._settings.poll, wall + self._settings.poll) if self._ask else ALWAYS
+        # The wall clock here is that of a request which may have waited: it only catches steps, so it has more time.
+        self.due = Window(began + self._settings.poll, wall + BOUND) if self._ask else ALWAYS
         return answer
 
 
