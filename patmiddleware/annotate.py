@@ -126,7 +126,7 @@ class Scrub:
         """Give one that leaves more names alone."""
         return Scrub(self._extra, (*self._keep, *names))
 
-    def __call__(self, environ: Environ) -> None:
+    def clean(self, environ: Environ) -> None:
         """Scrub an environ in place."""
         # One set operation for the names that every request has; a loop over prefixes costs ten times as much.
         if self._harmless.issuperset(environ):

@@ -118,7 +118,7 @@ class PATMiddleware:
         self._refuse = Refusals(self._carriers.schemes, realm, errors)
         self._audit = AuditLog(audit) if isinstance(audit, str) else audit
         self._expiry_header = None if expiry_header is None else check_name(expiry_header)
-        self._clock = clock
+        self._clock, self._ids = clock, ids
         self.directory = None if directory is None else open_directory(directory)
         self._passwords = None if passwords is None else PasswordGate(passwords, self.directory, expand)
         bounds, rule = checked_bounds(cache), username_rule(basic_username, self.directory)
@@ -130,16 +130,16 @@ class PATMiddleware:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request: ``self.app`` untouched, or a refusal."""
-        self._scrub(environ)
+        self._scrub.clean(environ)
         began = self._clock()
-        request_id = (self._trusts and self._believed_id(environ)) or ids.new()
+        request_id = (self._trusts and self._believed_id(environ)) or self._ids.new()
         identity, decision, invalid = self._decide(environ, began)
         grant = None if identity is None else identity.grant
         if identity is not None and began >= identity.noted + NOTE_SECONDS:
             self._note(identity, environ, began)
         if self._audit is not None:
             self._record(self._audit, environ, began, grant, decision, invalid, request_id)
-        if isinstance(decision, Denied):
+        if not isinstance(decision, Allowed):
             return self._refuse(decision, environ, start_response, request_id)
         environ[REQUEST_ID] = request_id
         if identity is None:
@@ -168,24 +168,26 @@ class PATMiddleware:
 
     def _decide(self, environ: Environ, wall: float) -> Verdict:
         place = self._rules.place(environ)
-        if isinstance(place, Denied):
+        # Asked this way round, here and in __call__: Python is slower to say that something is not of a class.
+        if not isinstance(place, Place):
             return None, place, None
-        found = None if place.ignores and self._rules.ignores(place, environ) else self._identify(environ, place, wall)
+        if place.ignores and self._rules.ignores(place, environ):
+            return None, self._rules.decide(place, None, environ), None
+        # A key in a header of its own is not the Authorization header's to be recalled by.
+        header = None if self._carriers.keys else environ.get("HTTP_AUTHORIZATION")
+        recalled = None if header is None else self._resolver.recall(header, wall)
+        if recalled is not None:
+            return recalled, self._rules.decide(place, recalled.grant, environ), None
+        found = self._identify(environ, header, place, wall)
         if isinstance(found, Denied):
             return None, *self._without(found, place, environ)
         return found, self._rules.decide(place, None if found is None else found.grant, environ), None
 
-    def _identify(self, environ: Environ, place: Place, wall: float) -> Identity | Denied | None:
-        header = environ.get("HTTP_AUTHORIZATION")
-        if header is not None and not self._carriers.keys:
-            recalled = self._resolver.recall(header, wall)
-            if recalled is not None:
-                return recalled
+    def _identify(self, environ: Environ, header: str | None, place: Place, wall: float) -> Identity | Denied | None:
         carried = take(environ, self._carriers)
         if not isinstance(carried, tuple):
             return carried
-        # A key in a header of its own is not the Authorization header's to be recalled by.
-        found = self._resolver.resolve(carried, wall, None if self._carriers.keys else header)
+        found = self._resolver.resolve(carried, wall, header)
         if isinstance(found, Denied) and self._passwords is not None:
             return self._by_password(self._passwords, found, carried, place, wall)
         return found

@@ -54,10 +54,7 @@ def raw_target_agrees(environ: Mapping[str, object], path_info: str) -> bool:
     It may not hold an encoded slash, backslash, NUL or dot segment, and, decoded and without its query, must be
     ``SCRIPT_NAME + PATH_INFO`` or ``PATH_INFO`` (test clients and ``ProxyFix`` give the latter).
     """
-    raw, uri = environ.get("RAW_URI"), environ.get("REQUEST_URI")
-    if raw == path_info and (uri is None or uri == raw):
-        return True
-    return _agrees(raw, environ, path_info) and _agrees(uri, environ, path_info)
+    return all(_agrees(environ.get(key), environ, path_info) for key in ("RAW_URI", "REQUEST_URI"))
 
 
 def _agrees(raw: object, environ: Mapping[str, object], path_info: str) -> bool:

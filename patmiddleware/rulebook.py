@@ -84,7 +84,9 @@ class Rulebook:
             if isinstance(found, Denied):
                 return found
             place = found
-        return AMBIGUOUS if self._checks_raw and not raw_target_agrees(environ, path_info) else place
+        # The raw target, where the server tells it, is mostly the very path; what differs is looked at closely.
+        same = environ.get("RAW_URI", path_info) == path_info == environ.get("REQUEST_URI", path_info)
+        return place if same or not self._checks_raw or raw_target_agrees(environ, path_info) else AMBIGUOUS
 
     def _find(self, environ: Environ, path_info: str) -> Place | Denied:
         method = environ["REQUEST_METHOD"]

@@ -22,6 +22,7 @@ SECRET_LENGTH = 32
 CHECKSUM_LENGTH = 6
 DEFAULT_PREFIX = "pat"
 
+_PAIRS = tuple(first + second for first in BASE62 for second in BASE62)
 _PREFIX = re.compile(r"[a-z0-9]{2,12}")
 _BODY = re.compile(rf"[0-9A-Za-z]{{{SECRET_LENGTH + CHECKSUM_LENGTH}}}")
 _PEPPER_LENGTH = 16
@@ -40,11 +41,9 @@ def check_prefix(prefix: object) -> str:
 
 def checksum(text: str) -> str:
     """Give the CRC-32 of an ASCII text in 6 base62 characters, most significant first, padded with ``0``."""
-    number, digits = crc32(text.encode("ascii")), []
-    for _ in range(CHECKSUM_LENGTH):
-        number, digit = divmod(number, 62)
-        digits.append(BASE62[digit])
-    return "".join(reversed(digits))
+    rest, last = divmod(crc32(text.encode("ascii")), len(_PAIRS))
+    first, middle = divmod(rest, len(_PAIRS))
+    return _PAIRS[first] + _PAIRS[middle] + _PAIRS[last]
 
 
 def mint_secret(prefix: str = DEFAULT_PREFIX, choice: Callable[[str], str] = secrets.choice) -> str:

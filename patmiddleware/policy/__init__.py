@@ -41,7 +41,7 @@ class Policy:
             {scope: expand(frozenset({scope}), content.scopes) for scope in content.scopes}
         )
         self._spellings = content.spellings
-        self._matcher = Matcher(content.rules)
+        self._matcher = Matcher(content.rules, content.observe)
         self._matched: dict[tuple[str, str], Matched] = {}
         self._expanded: dict[frozenset[str], frozenset[str]] = {}
 
@@ -133,12 +133,12 @@ class Policy:
         return matched
 
     def _match(self, method: str, path: str) -> Matched:
-        matched = replace(self._matcher.match(method, self.spell(path)), observe=self.observe)
+        matched = self._matcher.match(method, self.spell(path))
         if ";" not in path:
             return matched
         # Some servers cut path parameters off before they route, others don't: both readings must be allowed.
         plain = self.spell(_without_parameters(path))
-        also = replace(self._matcher.match(method, plain), observe=self.observe)
+        also = self._matcher.match(method, plain)
         return replace(matched, also=also, asks_address=matched.asks_address or also.asks_address)
 
     def _mentioned(self, path: str) -> tuple[Rule, ...]:

@@ -46,12 +46,17 @@ class _Node:
 
 
 class Matcher:
-    """The rules, compiled once."""
+    """The rules, compiled once.
 
-    __slots__ = ("_root",)
+    Args:
+        rules: in the order of the file.
+        observe: what :class:`Matched` says of it.
+    """
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
-        self._root = _Node()
+    __slots__ = ("_observe", "_root")
+
+    def __init__(self, rules: Iterable[Rule], observe: bool = False) -> None:
+        self._root, self._observe = _Node(), observe
         for order, rule in enumerate(rules):
             for pattern in rule.patterns:
                 self._plant(Entry(rule, pattern, order))
@@ -80,7 +85,7 @@ class Matcher:
         """
         entries = self.entries(path)
         if not entries:
-            return NOT_MENTIONED
+            return Matched(observe=self._observe)
         about = [entry for entry in entries if entry.rule.methods is None or method in entry.rule.methods]
         segments = split(path)
         hits = [Hit(entry.rule, entry.pattern.match(segments) or {}) for entry in _most_specific(about)]
@@ -91,10 +96,8 @@ class Matcher:
             public=tuple(hit for hit in hits if hit.rule.effect == "allow" and hit.rule.public),
             mentioned=any(entry.rule.effect == "allow" for entry in entries),
             asks_address=any(hit.rule.asks_address for hit in hits),
+            observe=self._observe,
         )
-
-
-NOT_MENTIONED = Matched()
 
 
 def _order(entry: Entry) -> int:

@@ -87,6 +87,7 @@ class Matched:
         also: another reading of the same path, which must be allowed as well.
         asks_address: whether any of the rules looks at the client's address.
         observe: let pass a valid token that only lacks a scope or a rule, and mark it.
+        guarded: whether anything is asked before the allows.
     """
 
     denies: tuple[Hit, ...] = ()
@@ -97,6 +98,11 @@ class Matched:
     also: Matched | None = None
     asks_address: bool = False
     observe: bool = False
+    guarded: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        guarded = bool(self.denies or self.requires or self.public) or self.also is not None
+        object.__setattr__(self, "guarded", guarded)
 
 
 def within(address: Address | None, networks: Iterable[Network]) -> bool:
@@ -175,25 +181,34 @@ def judge(
         lenient: let pass a request without a grant that only lacks one, and a path that no rule mentions: for an
             application that decides itself. Denies, networks and failed requires still bind.
     """
+    if matched.guarded:
+        decision = _guard(matched, grant, held, address, lenient)
+        if decision is not None:
+            return decision
+    if lenient and (grant is None or not matched.mentioned):
+        return _leave(matched, grant, held, address)
+    for hit in matched.allows:
+        about = hit.rule.when is None or selects(hit.rule, grant, held, address)
+        if about and unmet(hit, grant, held, address) is None:
+            return hit.allowed
+    denied = _nearest(matched, grant, held, address)
+    return Allowed(denied.rule, observed=denied) if _is_soft(denied, matched, grant) else denied
+
+
+def _guard(
+    matched: Matched, grant: Grant | None, held: frozenset[str], address: Address | None, lenient: bool
+) -> Allowed | Denied | None:
+    """Ask all that comes before the allows; None: it is up to them."""
     if matched.also is not None:
         return _judge_both(matched, matched.also, grant, held, address, lenient)
     for hit in matched.denies:
         if selects(hit.rule, grant, held, address):
             return _refuse(Reason.DENIED, hit, grant, held)
-    public = opening(matched, grant, held, address) if matched.public else None
-    if matched.requires:
-        denied = _required(matched, grant, held, address, waived=public is not None)
-        if denied is not None:
-            return _softened(denied, matched, grant, held, address, lenient)
-    if public is not None:
-        return public.allowed
-    if lenient and (grant is None or not matched.mentioned):
-        return _leave(matched, grant, held, address)
-    for hit in matched.allows:
-        if selects(hit.rule, grant, held, address) and unmet(hit, grant, held, address) is None:
-            return hit.allowed
-    denied = _nearest(matched, grant, held, address)
-    return Allowed(denied.rule, observed=denied) if _is_soft(denied, matched, grant) else denied
+    public = opening(matched, grant, held, address)
+    denied = _required(matched, grant, held, address, waived=public is not None)
+    if denied is not None:
+        return _softened(denied, matched, grant, held, address, lenient)
+    return None if public is None else public.allowed
 
 
 def _judge_both(
