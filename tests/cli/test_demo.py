@@ -93,7 +93,7 @@ def test_the_demo_is_a_sound_installation(demo: Any) -> None:
     """Its settings can be judged and served like any others."""
     command = [sys.executable, "-m", "patmiddleware", "check", "--config", demo["config"], "--json"]
 
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environ(), timeout=60)
 
     assert json.loads(done.stdout)["warnings"] == []
 
@@ -180,6 +180,6 @@ def test_the_revoke_command_runs_this_installation() -> None:
     """From any folder, whatever is on the PATH."""
     command = [*own_command(), "--version"]
 
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environ(), timeout=60)
 
     assert done.stdout.startswith("patmiddleware, version")

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
+from cli.running import ROOT, environ
 from click.testing import CliRunner
 
 from patmiddleware.cli.root import Commands, commands
 
 if TYPE_CHECKING:
     from conftest import Place
-
-ROOT = Path(__file__).parents[2]
 
 
 def every_command(group: click.Group = commands, *path: str) -> Iterator[tuple[str, ...]]:
@@ -248,7 +247,9 @@ def test_ctrl_c_ends_quietly(place: Place) -> None:
     """Interrupted while it waits for its input, a command ends with 130 and a word."""
     place.token()
     command = [sys.executable, "-m", "patmiddleware", "store", "import", "-", "--config", str(place.config)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True)
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, env=environ(), text=True
+    )
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(2)
 
