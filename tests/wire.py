@@ -183,7 +183,9 @@ def _free_port() -> int:
 def _start(name: str, port: int, folder: Path, log: Path) -> subprocess.Popen[bytes]:
     command = [argument.replace("PORT", str(port)) for argument in SERVERS[name]]
     paths = os.pathsep.join((str(TESTS), str(TESTS.parent)))
-    environment = {**os.environ, "PYTHONPATH": paths, "HOME": str(folder), "PYTHONWARNINGS": "ignore"}
+    # Two of the servers put their own environment into every request's: no name of it may look like a person.
+    needed = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "SYSTEMROOT") if name in os.environ}
+    environment = {**needed, "PYTHONPATH": paths, "HOME": str(folder), "PYTHONWARNINGS": "ignore"}
     with log.open("wb") as output:
         return subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
 
