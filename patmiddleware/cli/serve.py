@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from ..config import build, is_loopback
@@ -27,6 +29,7 @@ def serve(invocation: Invocation) -> None:
         if not is_loopback(host):
             terminal.note(f"Warning: other machines reach {host}, and tokens travel as they are: put TLS in front.")
         invocation.answer({"url": server.url}, f"Serving at {server.url}. Ctrl-C ends it.")
+        sys.stdout.flush()  # the process goes on, and whoever waits for this line may read from a pipe
 
     try:
         server.run(ready)
