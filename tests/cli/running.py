@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[2]
 def environ(**more: str) -> dict[str, str]:
     """Give the environment to run a command in: our package is found, and no settings but those that are named.
 
-    Python's dev mode is for the tests themselves: in a command it would warn on the very output that they look at. And a
-    command must send its output on by itself where somebody waits for it.
+    Python's dev mode is for the tests themselves: in a command it would warn on the very output that they look at. And
+    a command must send its output on by itself where somebody waits for it.
     """
     left = ("PATMIDDLEWARE_CONFIG", "PYTHONDEVMODE", "PYTHONUNBUFFERED", "PYTHONWARNINGS")
     own = {name: value for name, value in os.environ.items() if name not in left}
