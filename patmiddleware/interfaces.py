@@ -153,6 +153,18 @@ class Transactional(Protocol):
 
 
 @runtime_checkable
+class Checkable(Protocol):
+    """A store that can look itself over, beyond reading its records."""
+
+    def check(self) -> None:
+        """Look for damage.
+
+        Raises:
+            BackendUnavailable: when there is some, or it can't be looked for.
+        """
+
+
+@runtime_checkable
 class Directory(Protocol):
     """Knows people: whether they are active, and their groups."""
 

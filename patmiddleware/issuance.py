@@ -163,7 +163,8 @@ def check_lifetime(lifetime: object) -> None:
         RefusedError: when it is not a time span above zero.
     """
     if not isinstance(lifetime, timedelta) or lifetime <= timedelta(0):
-        raise RefusedError(f"{lifetime!r} is no lifetime: give a time span above zero")
+        shown = _days(lifetime) if isinstance(lifetime, timedelta) else repr(lifetime)
+        raise RefusedError(f"{shown} is no lifetime: give a time span above zero")
 
 
 def check_overlap(overlap: object) -> None:
@@ -204,7 +205,16 @@ def for_actor(draft: Token, actor: Grant | Owner, limits: IssuerLimits) -> Token
     if draft.owner != creator and not privileged:
         raise RefusedError(f"{creator!r} may not make tokens for others: leave {draft.owner!r} to an administrator")
     forced = None if privileged else limits.ordinary_scopes
+    if isinstance(actor, Grant) and actor.token_id is None and forced is None:
+        draft = _within_grant(draft, actor)
     return replace(draft, created_by=creator, scopes=draft.scopes if forced is None else forced)
+
+
+def _within_grant(draft: Token, grant: Grant) -> Token:
+    """Give a token that has no more than the password that it is made with: a grant's scopes are expanded already."""
+    if beyond := draft.scopes - grant.scopes:
+        raise RefusedError(f"the scopes {_listed(beyond)} are beyond what a password may do here: ask for less")
+    return replace(draft, limits=draft.limits or grant.limits, networks=draft.networks or grant.networks)
 
 
 def as_child(draft: Token, parent: Token, scopes: KnownScopes, *, lifetime_asked: bool) -> Token:

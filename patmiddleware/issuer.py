@@ -6,6 +6,7 @@ What may be made is judged in :mod:`patmiddleware.issuance`; how records that be
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,6 +33,8 @@ DEFAULT_OVERLAP = timedelta(hours=1)
 
 # Of the whole process: two issuers over one store count the same tokens.
 _counting = Lock()
+if hasattr(os, "register_at_fork"):  # a child of a fork in the middle of a count must be able to count as well
+    os.register_at_fork(before=_counting.acquire, after_in_parent=_counting.release, after_in_child=_counting.release)
 
 
 class Issuer:

@@ -193,6 +193,9 @@ class Token:
     attributes: Mapping[str, str] = field(default_factory=lambda: NOTHING, hash=False)
 
     def __post_init__(self) -> None:
+        owner: object = self.owner
+        if not isinstance(owner, str):
+            raise TypeError(f"the owner of a token must be a name, not {owner!r}")
         settle = object.__setattr__
         settle(self, "scopes", _names("scopes", self.scopes))
         settle(self, "networks", _networks(self.networks))
@@ -215,6 +218,8 @@ class Owner:
     attributes: Mapping[str, str] = field(default_factory=lambda: NOTHING, hash=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.active, bool):
+            raise TypeError(f"whether an owner is active must be True or False, not {self.active!r}")
         object.__setattr__(self, "groups", _names("groups", self.groups))
         object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
 

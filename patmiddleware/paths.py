@@ -21,7 +21,7 @@ _AMBIGUOUS = re.compile(
     r"|%[0-9A-Fa-f]{2}"  # would decode once more
 )
 _RAW = re.compile(r"%(?:2f|5c|00)|(?:/|\A)(?:\.|%2e){1,2}(?:[/;]|%3b|\Z)", re.IGNORECASE)
-_METHOD = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]+")
+_METHOD = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]{1,32}")  # none is longer, and memos keep them
 
 
 def is_method(method: str) -> bool:

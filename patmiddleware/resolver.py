@@ -19,7 +19,7 @@ from .credentials import Carried, credential
 from .errors import BackendUnavailable, ConfigurationError, Problem
 from .interfaces import Directory, TokenReader
 from .model import CacheSettings, Credential, Denied, Grant, Owner, Reason, Token
-from .tokens import DEFAULT_PREFIX, may_exist
+from .tokens import DEFAULT_PREFIX, check_prefix, may_exist
 
 logger = logging.getLogger("patmiddleware")
 
@@ -82,7 +82,7 @@ class Resolver:
     ) -> None:
         self._reader, self._directory, self._settings = reader, directory, checked_bounds(settings)
         self._expand = expand
-        self._prefix: str = getattr(reader, "prefix", DEFAULT_PREFIX)
+        self._prefix: str = check_prefix(getattr(reader, "prefix", DEFAULT_PREFIX))
         self._foreign: bool = getattr(reader, "foreign", True)
         self._agrees = username_rule(basic_username, directory)
         self.begin_anew()
@@ -150,7 +150,7 @@ class Resolver:
             return Denied(dead, token=token)
         person = self._owner(token, wall)
         owner = person.value
-        if owner is None or not owner.active:
+        if owner is None or not owner.active or not owner.name:
             return Denied(Reason.OWNER_INACTIVE, token=token)
         if found.username is not None and not self._is_name_of(found.username, owner):
             return Denied(Reason.OWNER_MISMATCH, token=token)

@@ -66,7 +66,8 @@ class Rulebook:
     ) -> None:
         if policy is not None and (isinstance(policy, type) or not callable(getattr(policy, "decide", None))):
             raise ConfigurationError(f"{policy!r} has no method decide(grant, request)", setting="policy")
-        self._ours = policy if isinstance(policy, Policy) else None
+        # A subclass may decide otherwise: then it is asked as anybody's policy is.
+        self._ours = policy if isinstance(policy, Policy) and type(policy).decide is Policy.decide else None
         self._policy, self._addresses = policy, addresses
         self._checks_raw, self._lenient = checks_raw, lenient
         self._needs_path = needs_path or policy is not None

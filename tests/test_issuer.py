@@ -906,3 +906,15 @@ def test_outage_is_not_a_refusal(make: type[FlakyStore] | type[PlainStore]) -> N
     ):
         with pytest.raises(BackendUnavailable):
             act()
+
+
+def test_a_password_makes_no_more_than_it_may() -> None:
+    """A grant without a token bounds what is made with it: by its scopes, limits and networks."""
+    issuer = Issuer(MemoryStore())
+    grant = Grant(token_id=None, owner="alice", scopes={"READ"}, limits={"project": {"OPS"}}, networks=("10.0.0.0/8",))
+
+    made = issuer.mint(owner="alice", name="x", scopes={"READ"}, actor=grant).token
+
+    assert (made.limits, made.networks) == (grant.limits, grant.networks)
+    with pytest.raises(RefusedError, match="WRITE are beyond"):
+        issuer.mint(owner="alice", name="x", scopes={"WRITE"}, actor=grant)

@@ -1464,3 +1464,18 @@ def test_reader_that_keeps_no_last_use_serves(world: World) -> None:
 
     assert call(gate, request("/", bearer(mint_secret()))).status == 200
     assert gate.close()
+
+
+def test_a_policy_that_decides_otherwise_is_asked() -> None:
+    """A subclass of ours with a ``decide`` of its own is anybody's policy: its word counts."""
+
+    class NoDeletes(Policy):
+        def decide(self, grant: Grant | None, request: Request) -> Allowed | Denied:
+            return Denied(Reason.DENIED) if request.method == "DELETE" else super().decide(grant, request)
+
+    world = World()
+    gate = world.gate(policy=NoDeletes.from_dict({"rule": [{"path": "/**", "scopes": []}]}))
+    header = bearer(world.mint())
+
+    assert call(gate, request("/x", header)).status == 200
+    assert call(gate, request("/x", header, REQUEST_METHOD="DELETE")).status == 403

@@ -26,7 +26,7 @@ from collections.abc import Callable
 from ..background import Background
 from ..errors import ConfigurationError
 from ..model import Allowed, Denied, Grant
-from .entries import FIELDS, Decision, Event, line
+from .entries import FIELDS, PATH_LENGTH, Decision, Event, line
 from .sinks import Destination, open_sink
 
 __all__ = ["FIELDS", "AuditLog", "Decision", "Event", "line"]
@@ -101,6 +101,8 @@ class AuditLog:
             request_id: as in the environ and in a refusal's body.
             seconds: how long deciding took.
         """
+        # Cut here and not when it is written: what waits must not hold whole paths of a flood.
+        path = path if len(path) <= PATH_LENGTH else path[:PATH_LENGTH]
         self.record((now, grant, decision, status, address, method, path, request_id, seconds))
 
     def event(self, now: float, name: str, **fields: str | None) -> None:

@@ -99,7 +99,7 @@ class LiveView:
         told = Text.assemble(
             (f"  {entry['time'][11:19]}  ", "dim"),
             (f"{verdict:<10}", STYLES.get(decision, "")),
-            f"  {terminal.plain(request)}  ",
+            f"  {terminal.one_line(request)}  ",
             (terminal.plain(f"{entry.get('reason') or ''}{needed}"), "yellow"),
         )
         self._console.print(told, soft_wrap=True)

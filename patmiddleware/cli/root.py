@@ -92,6 +92,8 @@ def _described(error: Exception) -> tuple[int, str, list[dict[str, str]]]:
                 for each in error.problems
             ]
             return USAGE, f"there {'is one problem' if count == 1 else f'are {count} problems'} to mend", problems
+        case click.exceptions.NoArgsIsHelpError():
+            return USAGE, f"which command?\n\n{error.ctx.get_help()}", []
         case click.UsageError():
             hint = f"; try '{error.ctx.command_path} --help'" if error.ctx else ""
             return USAGE, f"{error.format_message().rstrip('.')}{hint}", []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from collections.abc import Callable
@@ -71,6 +72,8 @@ class Server:
         Args:
             ready: called once the signals are taken care of.
         """
+        # That requests wait for a thread is no news for whoever reads standard error.
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             ready()

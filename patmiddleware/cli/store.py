@@ -24,8 +24,8 @@ from ..backends.file.journal import Journal, LineError, fresh
 from ..backends.file.records import decode, encode
 from ..config import migrate_store
 from ..errors import RefusedError
-from ..interfaces import Add, TokenStore, Transactional
-from ..model import Digest, Token
+from ..interfaces import Add, Checkable, TokenStore, Transactional
+from ..model import Digest, Revocation, Token
 from ..tokens import digest_to_store
 from . import terminal
 from .invocation import Invocation, common, pass_invocation, store_file
@@ -71,9 +71,12 @@ def migrate(invocation: Invocation) -> None:
 def check(invocation: Invocation) -> None:
     """Read every token of the store, and count them."""
     now = datetime.now(UTC)
+    opened = invocation.store()
+    if isinstance(opened, Checkable):
+        opened.check()
     with terminal.progress("Reading") as step:
         states: Counter[str] = Counter()
-        for token, _ in invocation.store().records():
+        for token, _ in opened.records():
             states[state(token, now)] += 1
             step()
     counted = {name: states[name] for name in ("live", "expired", "revoked")}
@@ -116,13 +119,13 @@ def import_(invocation: Invocation, file: Path) -> None:
     """Add the tokens of FILE, an export, to the store; '-' is the standard input.
 
     Nothing is written before every line was judged. What is there already is passed over, so that an import that was
-    interrupted is run again.
+    interrupted is run again; but what is revoked in FILE is revoked in the store too.
     """
     name, _ = "the standard input" if file == STDIO else str(file), invocation.config  # wrong settings are told first
     with _spooled_stdin() if file == STDIO else file.open("rb") as stream:
         rows = [_decoded(row, id, name) for id, row in _read(stream, name).rows.items()]
     store = invocation.store(create=True)
-    new = _judged(store, rows)
+    new, revoked, differing = _judged(store, rows)
     with terminal.progress("Importing", len(new)) as step:
         for batch in _batches(new):
             _add(store, batch)
@@ -130,9 +133,12 @@ def import_(invocation: Invocation, file: Path) -> None:
     missing = sum(store.get(token.id) is None for token, _ in new)
     if missing:
         raise RefusedError(f"{_tokens(missing)} didn't arrive: somebody removed them meanwhile; import again")
-    counts = {"imported": len(new), "skipped": len(rows) - len(new)}
+    for there, revocation in revoked:
+        store.replace(replace(there, revoked=revocation), there)
+    counts = {"imported": len(new), "skipped": len(rows) - len(new), "revoked": len(revoked), "differing": differing}
     skipped = f" {_tokens(counts['skipped'])} there already." if counts["skipped"] else ""
-    invocation.answer(counts, f"Imported {_tokens(len(new))}.{skipped}")
+    dead = f" {_tokens(len(revoked))} of those revoked, as in the file." if revoked else ""
+    invocation.answer(counts, f"Imported {_tokens(len(new))}.{skipped}{dead}")
 
 
 def _read(stream: BinaryIO, name: str) -> Journal:
@@ -160,8 +166,10 @@ def _decoded(row: bytes, id: str, name: str) -> tuple[Token, Digest]:
         raise RefusedError(f"{name}: the record of token {id} is not one; nothing was imported") from None
 
 
-def _judged(store: TokenStore, rows: Sequence[tuple[Token, Digest]]) -> list[tuple[Token, Digest]]:
-    """Give the tokens that are not in the store yet.
+def _judged(
+    store: TokenStore, rows: Sequence[tuple[Token, Digest]]
+) -> tuple[list[tuple[Token, Digest]], list[tuple[Token, Revocation]], int]:
+    """Give the tokens that are not in the store yet, those that only the file has as revoked, and how many else differ.
 
     Raises:
         RefusedError: when an id or a digest stands for another token there.
@@ -172,7 +180,7 @@ def _judged(store: TokenStore, rows: Sequence[tuple[Token, Digest]]) -> list[tup
             kept[token.id] = token, digest
             step()
     ids: Mapping[bytes, str] = {digest.value: id for id, (_, digest) in kept.items()}
-    new, changed = [], 0
+    new, revoked, differing = [], [], 0
     for token, digest in rows:
         forms = _forms(digest, getattr(store, "peppers", ()))
         there = kept.get(token.id)
@@ -182,11 +190,13 @@ def _judged(store: TokenStore, rows: Sequence[tuple[Token, Digest]]) -> list[tup
             new.append((token, digest))
         elif there[1] not in forms:
             raise RefusedError(f"the store has another token with the id {token.id}; nothing was imported")
+        elif token.revoked is not None and there[0].revoked is None:
+            revoked.append((there[0], token.revoked))
         else:
-            changed += replace(token, last_used=None) != replace(there[0], last_used=None)
-    if changed:
-        terminal.note(f"Note: the store has {_tokens(changed)} of these changed (revoked, say), and keeps what it has.")
-    return new
+            differing += replace(token, last_used=None) != replace(there[0], last_used=None)
+    if differing:
+        terminal.note(f"Note: {_tokens(differing)} differ from the file (revoked, say); the store keeps what it has.")
+    return new, revoked, differing
 
 
 def _forms(digest: Digest, peppers: Sequence[bytes]) -> tuple[Digest, ...]:

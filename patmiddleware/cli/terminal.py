@@ -29,6 +29,11 @@ def plain(text: object) -> str:
     )
 
 
+def one_line(text: object) -> str:
+    """Give a text with what can't be printed spelled out, line ends too: nobody can add a line of their own."""
+    return plain(text).replace("\n", "\\n")
+
+
 def write_json(document: object) -> None:
     """Write one JSON document, in ASCII, to the standard output."""
     print(json.dumps(document, default=str))
@@ -58,7 +63,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], styles: Styl
         rows: the cells; what is empty or None is shown as a dash.
         styles: for terminals.
     """
-    texts = [["–" if cell is None or cell == "" else plain(cell) for cell in row] for row in rows]
+    texts = [["–" if cell is None or cell == "" else one_line(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _draw(columns, texts, styles)
         return

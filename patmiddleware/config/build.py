@@ -185,6 +185,7 @@ def migrate_store(config: Config) -> bool:
         BackendError: when it can't be opened now.
     """
     if not config.store.url.startswith(("sqlite:", "sqlite+")):
+        store_of(config)  # which refuses what is no store
         return False  # the other kinds have had one format only
     with blamed("store"):
         from ..backends.sql import SQLStore  # here, since it imports its driver

@@ -126,7 +126,7 @@ class Policy:
         matched = self._matched.get((method, path))
         if matched is None:
             matched = self._match(method, path)
-            if len(path) <= _MEMO_PATH:
+            if len(method) + len(path) <= _MEMO_PATH:
                 if len(self._matched) >= _MEMO:
                     self._matched.clear()
                 self._matched[method, path] = matched

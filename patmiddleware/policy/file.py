@@ -72,6 +72,8 @@ def read_file(path: str | Path) -> Mapping[str, object]:
         ) from error
     except ValueError as error:
         raise ConfigurationError(Problem("PAT-E202", str(path), f"is not TOML: {error}")) from error
+    except RecursionError:
+        raise ConfigurationError(Problem("PAT-E202", str(path), "is nested too deeply to be a policy")) from None
 
 
 def read(data: Mapping[str, object]) -> Content:

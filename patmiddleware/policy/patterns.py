@@ -192,11 +192,11 @@ def parse(text: object) -> Pattern:
         raise PatternError(f"{text!r} can never match: a path with {found.group()!r} is refused")
     parts = split(text)
     below = bool(parts) and parts[-1] == "**"
-    segments = tuple(Segment.of(_elements(part, text)) for part in (parts[:-1] if below else parts))
-    names = [element.name for segment in segments for element in segment.elements if element.name]
+    segments = [_elements(part, text) for part in (parts[:-1] if below else parts)]
+    names = [element.name for elements in segments for element in elements if element.name]
     if twice := {name for name in names if names.count(name) > 1}:
         raise PatternError(f"{text!r} captures {', '.join(sorted(twice))} twice")
-    return Pattern(segments, below)
+    return Pattern(tuple(map(Segment.of, segments)), below)
 
 
 def _elements(part: str, whole: str) -> list[Element]:

@@ -68,7 +68,7 @@ def test_export_and_import_move_every_token(place: Place, other: Place, tmp_path
     imported = other.json("store", "import", file)
 
     assert exported == {"exported": 2, "file": file}
-    assert imported == {"imported": 2, "skipped": 0}
+    assert imported == {"imported": 2, "skipped": 0, "revoked": 0, "differing": 0}
     assert other.json("token", "list") == place.json("token", "list")
     pepper = (other.folder / "pepper").read_text().strip()
     found = open_store(f"file:{other.folder / 'tokens.jsonl'}", peppers=[pepper]).find(Secret(secret))
@@ -124,8 +124,10 @@ def test_an_import_can_be_run_again(place: Place, other: Place, tmp_path: Path) 
     place.token()
     place.run("store", "export", str(tmp_path / "second"))
 
-    assert other.json("store", "import", str(tmp_path / "second")) == {"imported": 1, "skipped": 1}
-    assert other.json("store", "import", str(tmp_path / "second")) == {"imported": 0, "skipped": 2}
+    nothing_else = {"revoked": 0, "differing": 0}
+    once, twice = (other.json("store", "import", str(tmp_path / "second")) for _ in range(2))
+    assert once == {"imported": 1, "skipped": 1} | nothing_else
+    assert twice == {"imported": 0, "skipped": 2} | nothing_else
 
 
 def test_an_import_notes_what_stands_otherwise(place: Place, other: Place, tmp_path: Path) -> None:
@@ -137,7 +139,21 @@ def test_an_import_notes_what_stands_otherwise(place: Place, other: Place, tmp_p
 
     result = other.run("store", "import", str(tmp_path / "x"))
 
-    assert "the store has 1 token of these changed" in result.stderr
+    assert "1 token differ from the file" in result.stderr
+    assert other.json("token", "show", id)["token"]["state"] == "revoked"
+
+
+def test_an_import_carries_revocations_over(place: Place, other: Place, tmp_path: Path) -> None:
+    """What was revoked there since is revoked here too."""
+    id = place.token()["token"]["id"]
+    place.run("store", "export", str(tmp_path / "before"))
+    other.run("store", "import", str(tmp_path / "before"))
+    place.run("token", "revoke", id)
+    place.run("store", "export", str(tmp_path / "after"))
+
+    counts = other.json("store", "import", str(tmp_path / "after"))
+
+    assert counts == {"imported": 0, "skipped": 1, "revoked": 1, "differing": 0}
     assert other.json("token", "show", id)["token"]["state"] == "revoked"
 
 
@@ -210,7 +226,7 @@ def test_many_tokens_come_over_whole(place: Place, other: Place, tmp_path: Path)
     exported = place.json("store", "export", str(tmp_path / "x"))
     imported = other.json("store", "import", str(tmp_path / "x"))
 
-    assert (exported["exported"], imported) == (1_234, {"imported": 1_234, "skipped": 0})
+    assert (exported["exported"], imported) == (1_234, {"imported": 1_234, "skipped": 0, "revoked": 0, "differing": 0})
 
 
 def test_an_export_can_be_opened_as_a_store(place: Place, tmp_path: Path) -> None:

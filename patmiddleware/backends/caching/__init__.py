@@ -63,7 +63,7 @@ class TokenCache:
         self.known: SecondChanceCache[bytes, Entry[Token | None]] = SecondChanceCache(settings.tokens)
         self._misses: SecondChanceCache[bytes, Entry[Token | None]] = SecondChanceCache(settings.misses)
         self._storing = threading.Lock()
-        self._flights: Flights[bytes] = Flights()
+        self._flights: Flights[bytes, Entry[Token | None]] = Flights()
 
     def find(self, key: bytes, secret: Secret, wall: float) -> Entry[Token | None]:
         """Give the entry for a secret, looked up if it is not known freshly.
@@ -80,10 +80,12 @@ class TokenCache:
         if entry is not None:
             return entry
         try:
-            with self._flights.of(key):
+            with self._flights.of(key) as turn:
                 # Whoever was within before may have found it; whoever revoked since has changed the revision.
-                entry = self._fresh(key, wall)
-                return self._look_up(key, secret, wall) if entry is None else entry
+                entry = self._fresh(key, wall) or turn.found
+                if entry is None or entry.revision != self.freshness.revision(self._monotonic(), wall):
+                    entry = turn.land(self._look_up(key, secret, wall))
+                return entry
         except BackendUnavailable:
             kept = self._last_good(key, secret, wall)
             if kept is None:
@@ -155,7 +157,7 @@ class OwnerCache:
         self._directory, self._settings, self._monotonic = directory, settings, monotonic
         self._owners: SecondChanceCache[str, Entry[Owner | None]] = SecondChanceCache(settings.tokens)
         self._storing = threading.Lock()
-        self._flights: Flights[str] = Flights()
+        self._flights: Flights[str, Entry[Owner | None]] = Flights()
 
     def find(self, name: str, wall: float) -> Entry[Owner | None]:
         """Give the entry of an owner, looked up if it is not known freshly.
@@ -167,9 +169,9 @@ class OwnerCache:
         if entry is not None:
             return entry
         try:
-            with self._flights.of(name):
-                entry = self._fresh(name, wall)
-                return self._look_up(name, wall) if entry is None else entry
+            with self._flights.of(name) as turn:
+                entry = self._fresh(name, wall) or turn.found
+                return turn.land(self._look_up(name, wall)) if entry is None else entry
         except BackendUnavailable:
             kept = self._owners.peek(name)
             if kept is None or kept.over(self._monotonic(), wall) >= self._settings.stale_while_error:

@@ -113,6 +113,17 @@ class SQLStore:
         """Close the connections that are idle; the store may still be used after it."""
         self._engine.dispose()
 
+    def check(self) -> None:
+        """Have the database look for damage in its pages and indexes.
+
+        Raises:
+            BackendUnavailable: when there is some, or the database can't be asked.
+        """
+        with _outages(), self._engine.connect() as connection:
+            found = sqlite.damage(connection)
+        if found:
+            raise BackendUnavailable(f"the database is damaged ({found}): put a backup in its place")
+
     def find(self, secret: Secret) -> Token | None:
         """Look a token up by its secret.
 

@@ -143,3 +143,9 @@ def _follow(path: Path, engine: sa.Engine) -> None:
 
 def _begin_immediate(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def damage(connection: sa.Connection) -> str:
+    """Give the first thing that SQLite finds wrong with the whole file; empty where there is nothing."""
+    first = connection.exec_driver_sql("pragma integrity_check(1)").scalar_one()
+    return "" if first == "ok" else " ".join(str(first).split())
