@@ -24,6 +24,7 @@ from ..backends.file.journal import Journal, LineError, fresh
 from ..backends.file.records import decode, encode
 from ..config import migrate_store
 from ..errors import RefusedError
+from ..fields import check_owner, check_scopes
 from ..interfaces import Add, Checkable, TokenStore, Transactional
 from ..model import Digest, Revocation, Token
 from ..tokens import digest_to_store
@@ -33,6 +34,7 @@ from .tokenview import state
 
 BATCH = 500
 STDIO = Path("-")
+DIGESTS = {"sha256": 32, "blake2b": 32}  # bytes
 
 
 @click.group()
@@ -161,8 +163,13 @@ def _spooled_stdin() -> BinaryIO:
 
 def _decoded(row: bytes, id: str, name: str) -> tuple[Token, Digest]:
     try:
-        return decode(row)
-    except (ValueError, TypeError, KeyError):
+        token, digest = decode(row)
+        check_owner(token.owner)
+        check_scopes(token.scopes)
+        if digest.kind in DIGESTS and len(digest.value) != DIGESTS[digest.kind]:
+            raise ValueError("a digest of this kind has another length")
+        return token, digest
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise RefusedError(f"{name}: the record of token {id} is not one; nothing was imported") from None
 
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from patmiddleware.backends import open_store
-from patmiddleware.model import Secret, Token
+from patmiddleware.backends.file.journal import fresh
+from patmiddleware.backends.file.records import encode
+from patmiddleware.model import Digest, Secret, Token
 
 if TYPE_CHECKING:
     from conftest import Place
@@ -238,3 +240,20 @@ def test_an_export_can_be_opened_as_a_store(place: Place, tmp_path: Path) -> Non
 
     assert found is not None
     assert json.dumps(made["token"]["id"]) == json.dumps(found.id)
+
+
+@pytest.mark.parametrize(
+    ("token", "digest"),
+    [
+        (Token("t1", "alice\nbob"), Digest("sha256", "", bytes(32))),
+        (Token("t1", "alice", scopes=frozenset({"two words"})), Digest("sha256", "", bytes(32))),
+        (Token("t1", "alice"), Digest("sha256", "", b"short")),
+    ],
+)
+def test_a_doctored_export_is_refused(other: Place, tmp_path: Path, token: Token, digest: Digest) -> None:
+    """A record that no issuer would make is named, and nothing is imported."""
+    (tmp_path / "x").write_bytes(b"".join(fresh([encode(token, digest)])))
+
+    result = other.run("store", "import", str(tmp_path / "x"))
+
+    assert (result.exit_code, "the record of token t1 is not one" in result.stderr) == (1, True)
