@@ -57,7 +57,6 @@ def test_gunicorn_gives_up_on_a_wrong_configuration(tmp_path: Path) -> None:
         "patmiddleware.wsgi",
         "--bind",
         f"unix:{tmp_path}/s",
-        "--no-control-socket",
     ]
 
     done = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=60)
