@@ -467,3 +467,9 @@ def test_upper_case_token_is_a_method(method: str) -> None:
 def test_anything_else_is_no_method(method: str) -> None:
     """Methods are exact: no other case, no blank, nothing after the end."""
     assert not is_method(method)
+
+
+@pytest.mark.parametrize(("length", "expected"), [(32, True), (33, False), (100_000, False)])
+def test_a_method_has_a_bounded_length(length: int, expected: bool) -> None:
+    """Memos keep methods: a long one would fill the memory."""
+    assert is_method("A" * length) is expected
