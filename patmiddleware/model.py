@@ -208,7 +208,17 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The person or service that a token acts for, as a directory knows it."""
+    """The person or service that a token acts for, as a directory knows it.
+
+    Args:
+        name: as it was asked for.
+        active: False: no token of theirs is good any more.
+        groups: names of the groups that they are in.
+        display_name: what people call them.
+        mail: their address.
+        attributes: free text pairs.
+        scopes: the ceiling of their tokens, not expanded; None: there is none. It never adds to what a token has.
+    """
 
     name: str
     active: bool = True
@@ -216,12 +226,14 @@ class Owner:
     display_name: str | None = None
     mail: str | None = None
     attributes: Mapping[str, str] = field(default_factory=lambda: NOTHING, hash=False)
+    scopes: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.active, bool):
             raise TypeError(f"whether an owner is active must be True or False, not {self.active!r}")
         object.__setattr__(self, "groups", _names("groups", self.groups))
         object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
+        object.__setattr__(self, "scopes", None if self.scopes is None else _names("scopes", self.scopes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

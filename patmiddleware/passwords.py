@@ -11,7 +11,7 @@ from .errors import ConfigurationError, Problem
 from .interfaces import Directory, PasswordDirectory
 from .model import Credential, Denied, Grant, Owner, Reason
 from .policy.patterns import Pattern, PatternError, parse, split
-from .resolver import Expand
+from .resolver import Expand, within_ceiling
 from .tokens import DEFAULT_PREFIX, may_exist
 
 
@@ -65,7 +65,7 @@ class PasswordGate:
     def __init__(self, settings: PasswordSettings, directory: Directory | None, expand: Expand) -> None:
         if not isinstance(directory, PasswordDirectory):
             raise ConfigurationError("needs a directory that can check passwords", setting="passwords")
-        self._directory, self._settings = directory, settings
+        self._directory, self._settings, self._expand = directory, settings, expand
         self._scopes, self._patterns = expand(settings.scopes), tuple(_patterns(settings.paths))
 
     def admit(
@@ -104,7 +104,8 @@ class PasswordGate:
             return Denied(Reason.UNKNOWN)
         if not owner.active:
             return Denied(Reason.OWNER_INACTIVE)
-        return Grant(token_id=None, owner=name, groups=owner.groups, scopes=self._scopes, scheme="Basic", username=name)
+        scopes = within_ceiling(self._scopes, owner, self._expand)
+        return Grant(token_id=None, owner=name, groups=owner.groups, scopes=scopes, scheme="Basic", username=name)
 
 
 def _patterns(paths: Iterable[str]) -> Iterable[Pattern]:

@@ -211,13 +211,18 @@ def grant_of(
         token_name=token.name,
         owner=token.owner,
         groups=owner.groups,
-        scopes=expand(token.scopes),
+        scopes=within_ceiling(expand(token.scopes), owner, expand),
         limits=token.limits,
         networks=token.networks,
         expires=token.expires,
         scheme=scheme,
         username=username,
     )
+
+
+def within_ceiling(scopes: frozenset[str], owner: Owner, expand: Expand) -> frozenset[str]:
+    """Give those of some expanded scopes that the owner's groups allow."""
+    return scopes if owner.scopes is None else scopes & expand(owner.scopes)
 
 
 def _dead(token: Token, wall: float) -> Reason | None:

@@ -9,15 +9,29 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from inspect import signature
 from types import MappingProxyType
-from typing import NoReturn, TypeAlias, TypeVar, overload
+from typing import Any, NamedTuple, NoReturn, TypeAlias, TypeVar, overload
 
 from patmiddleware.errors import ConfigurationError
 from patmiddleware.interfaces import Directory, TokenReader, TokenStore
 from patmiddleware.tokens import DEFAULT_PREFIX
 
-StoreLoader: TypeAlias = Callable[[str, str, Iterable[str | bytes], bool], TokenStore]
-DirectoryLoader: TypeAlias = Callable[[str], Directory]
+# Any: each backend has settings of its own, which its constructor judges.
+Settings: TypeAlias = Mapping[str, Any]
+NO_SETTINGS: Settings = MappingProxyType({})
+
+
+class Tokens(NamedTuple):
+    """What every store is told of the tokens in it."""
+
+    prefix: str
+    peppers: Iterable[str | bytes]
+    foreign: bool
+
+
+StoreLoader: TypeAlias = Callable[[str, Tokens, Settings], TokenReader]
+DirectoryLoader: TypeAlias = Callable[[str, Settings], Directory]
 _Loader = TypeVar("_Loader")
 _Reader = TypeVar("_Reader", bound=TokenReader)
 _Directory = TypeVar("_Directory", bound=Directory)
@@ -28,11 +42,21 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 
 @overload
 def open_store(
-    address: str, *, prefix: str = ..., peppers: Iterable[str | bytes] = ..., foreign: bool = ...
+    address: str,
+    *,
+    prefix: str = ...,
+    peppers: Iterable[str | bytes] = ...,
+    foreign: bool = ...,
+    settings: Settings = ...,
 ) -> TokenStore: ...
 @overload
 def open_store(
-    address: _Reader, *, prefix: str = ..., peppers: Iterable[str | bytes] = ..., foreign: bool = ...
+    address: _Reader,
+    *,
+    prefix: str = ...,
+    peppers: Iterable[str | bytes] = ...,
+    foreign: bool = ...,
+    settings: Settings = ...,
 ) -> _Reader: ...
 def open_store(
     address: str | TokenReader,
@@ -40,41 +64,48 @@ def open_store(
     prefix: str = DEFAULT_PREFIX,
     peppers: Iterable[str | bytes] = (),
     foreign: bool = True,
+    settings: Settings = NO_SETTINGS,
 ) -> TokenReader:
     """Open the store at an address; a store in hand is given back as it is.
 
     Args:
-        address: ``memory:``, ``file:PATH``, ``sqlite:///PATH``, or a store.
+        address: ``memory:``, ``file:PATH``, ``sqlite:///PATH``, ``postgresql://…``, ``mysql://…``, ``jwt:…``,
+            ``introspection:https://…``, ``chain:`` with several of them, or a store. What only reads (the last three)
+            is a :class:`~patmiddleware.interfaces.TokenReader`, whatever a type checker is told here.
         prefix: of our own token format.
         peppers: keys of at least 16 bytes, newest first.
         foreign: whether strings of other formats are looked up as well.
+        settings: what else this kind of store takes, by the names of its constructor.
 
     Raises:
         ConfigurationError: when there is no such store, or it may not be opened so.
         BackendUnavailable: when it can't be reached.
     """
     if isinstance(address, str):
-        return _choose(address, STORES, "store")(address, prefix, peppers, foreign)
+        return _choose(address, STORES, "store")(address, Tokens(prefix, peppers, foreign), settings)
     _refuse_others(address, TokenReader, "store")
     return address
 
 
 @overload
-def open_directory(address: str) -> Directory: ...
+def open_directory(address: str, *, settings: Settings = ...) -> Directory: ...
 @overload
-def open_directory(address: _Directory) -> _Directory: ...
-def open_directory(address: str | Directory) -> Directory:
+def open_directory(address: _Directory, *, settings: Settings = ...) -> _Directory: ...
+def open_directory(address: str | Directory, *, settings: Settings = NO_SETTINGS) -> Directory:
     """Open the directory at an address; a directory in hand is given back as it is.
 
     Args:
-        address: ``static:PATH``, a TOML file of owners, or a directory.
+        address: ``static:PATH``, a TOML file of owners; ``htpasswd:PATH``; ``ldap://HOST/BASE`` or ``ldaps://HOST/BASE``;
+            or a directory.
+        settings: what else this kind of directory takes, by the names of its constructor: for all of them ``scopes``,
+            from groups to the scopes that they give.
 
     Raises:
         ConfigurationError: when there is no such directory, or it may not be opened so.
         BackendUnavailable: when it can't be reached.
     """
     if isinstance(address, str):
-        return _choose(address, DIRECTORIES, "directory")(address)
+        return _choose(address, DIRECTORIES, "directory")(address, settings)
     _refuse_others(address, Directory, "directory")
     return address
 
@@ -127,38 +158,60 @@ def _path(address: str, setting: str, example: str) -> str:
     return path
 
 
-def _memory_store(address: str, prefix: str, peppers: Iterable[str | bytes], foreign: bool) -> TokenStore:
+def _known(settings: Settings, what: str, kind: Callable[..., object], *apart: str) -> Settings:
+    """Give the settings back, if the constructor takes them.
+
+    Args:
+        settings: by name.
+        what: ``store`` or ``directory``, for messages.
+        kind: whose keywords they are.
+        apart: keywords of it that are no settings.
+
+    Raises:
+        ConfigurationError: for the first that it does not take, with the nearest one.
+    """
+    parameters = signature(kind).parameters.values()
+    names = {one.name for one in parameters if one.kind is one.KEYWORD_ONLY} - {*apart}
+    for name in settings.keys() - names:
+        close = get_close_matches(name, names, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(sorted(names)) or 'none'}"
+        raise ConfigurationError("this kind has no such setting", setting=f"{what}.{name}", hint=hint)
+    return settings
+
+
+def _memory_store(address: str, tokens: Tokens, settings: Settings) -> TokenStore:
     from .memory import MemoryStore
 
     if _rest(address):
         raise ConfigurationError("memory: takes nothing after the colon", setting="store")
-    return MemoryStore(prefix=prefix, peppers=peppers, foreign=foreign)
+    return MemoryStore(**tokens._asdict(), **_known(settings, "store", MemoryStore, *Tokens._fields))
 
 
-def _file_store(address: str, prefix: str, peppers: Iterable[str | bytes], foreign: bool) -> TokenStore:
+def _file_store(address: str, tokens: Tokens, settings: Settings) -> TokenStore:
     from .file import FileStore
 
     path = _path(address, "store", "write file:tokens.jsonl, or file:///var/lib/patmiddleware/tokens.jsonl")
-    return FileStore(path, prefix=prefix, peppers=peppers, foreign=foreign)
+    return FileStore(path, **tokens._asdict(), **_known(settings, "store", FileStore, *Tokens._fields))
 
 
-def _sql_store(address: str, prefix: str, peppers: Iterable[str | bytes], foreign: bool) -> TokenStore:
+def _sql_store(address: str, tokens: Tokens, settings: Settings) -> TokenStore:
     from .sql import SQLStore
 
-    return SQLStore(address, prefix=prefix, peppers=peppers, foreign=foreign)
+    return SQLStore(address, **tokens._asdict(), **_known(settings, "store", SQLStore, *Tokens._fields))
 
 
-def _store_to_come(address: str, prefix: str, peppers: Iterable[str | bytes], foreign: bool) -> NoReturn:
+def _store_to_come(address: str, tokens: Tokens, settings: Settings) -> NoReturn:
     _to_come(address, "store", "use sqlite:///PATH, file:PATH or memory:")
 
 
-def _static_directory(address: str) -> Directory:
+def _static_directory(address: str, settings: Settings) -> Directory:
     from .memory import StaticDirectory
 
-    return StaticDirectory.from_file(_path(address, "directory", "write static:owners.toml"))
+    path = _path(address, "directory", "write static:owners.toml")
+    return StaticDirectory.from_file(path, **_known(settings, "directory", StaticDirectory.from_file))
 
 
-def _directory_to_come(address: str) -> NoReturn:
+def _directory_to_come(address: str, settings: Settings) -> NoReturn:
     _to_come(address, "directory", "use static:PATH")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
+from patmiddleware.ceiling import ceiling, check_ceilings
 from patmiddleware.changes import here
 from patmiddleware.errors import ConfigurationError, ConflictError, Problem
 from patmiddleware.interfaces import Add, Change, Remove, Replace
@@ -188,12 +189,18 @@ class StaticDirectory:
 
     Args:
         owners: the owners, or a mapping of their names to them.
+        scopes: from groups to the scopes that they give: the ceiling of their members' tokens; None: there is none.
 
     Raises:
         ConfigurationError: when a name stands twice, or a key is not the name of its owner.
     """
 
-    def __init__(self, owners: Mapping[str, Owner] | Iterable[Owner] = ()) -> None:
+    def __init__(
+        self,
+        owners: Mapping[str, Owner] | Iterable[Owner] = (),
+        *,
+        scopes: Mapping[str, Iterable[str]] | None = None,
+    ) -> None:
         pairs = owners.items() if isinstance(owners, Mapping) else ((owner.name, owner) for owner in owners)
         self._owners: dict[str, Owner] = {}
         for name, owner in pairs:
@@ -202,13 +209,17 @@ class StaticDirectory:
             if name in self._owners:
                 raise ConfigurationError(f"the owner {name!r} stands twice", setting="owners")
             self._owners[name] = owner
+        if (ceilings := check_ceilings(scopes)) is not None:
+            for name, owner in self._owners.items():
+                self._owners[name] = dataclasses.replace(owner, scopes=ceiling(owner.groups, ceilings))
 
     @classmethod
-    def from_file(cls, path: str | Path) -> StaticDirectory:
+    def from_file(cls, path: str | Path, *, scopes: Mapping[str, Iterable[str]] | None = None) -> StaticDirectory:
         """Read the owners from a TOML file with a table ``[owners.NAME]`` for each.
 
         Args:
             path: of the file. A table may have ``active``, ``groups``, ``display_name`` and ``mail``.
+            scopes: as the class takes them.
 
         Raises:
             ConfigurationError: when the file can't be read, or anything in it is wrong; names all that is.
@@ -223,7 +234,7 @@ class StaticDirectory:
             raise ConfigurationError(
                 dataclasses.replace(problem, setting=f"{path}: {problem.setting}") for problem in problems
             )
-        return cls(Owner(name=name, **facts) for name, facts in settings.get("owners", {}).items())
+        return cls((Owner(name=name, **facts) for name, facts in settings.get("owners", {}).items()), scopes=scopes)
 
     def find(self, name: str) -> Owner | None:
         """Look an owner up by name."""
