@@ -1,8 +1,8 @@
-"""Tell every cache in this process that a token changed, so that a revocation holds at once where it was made.
+"""Tell every cache that a token changed: in this process at once, in others by whatever carries events.
 
 A plain counter: stores raise it after each change, caches compare it at each request and ask their store's revision
 when it moved. It says only "ask again", so it needs neither a lock, which a fork could leave taken, nor to know which
-store it was.
+store it was. Events from elsewhere raise it, too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import count
 
 
 class Changes:
-    """Counts the changes made in this process."""
+    """Counts the changes made in this process, and those that it was told of."""
 
     __slots__ = ("_next", "count")
 
@@ -26,3 +26,11 @@ class Changes:
 
 here = Changes()
 """The one counter of this process."""
+
+
+def announce(store: object) -> None:
+    """Say here, and to whoever listens to the store's ``events``, that a change was made in it. Never raises."""
+    here.announce()
+    events = getattr(store, "events", None)
+    if events is not None:
+        events.publish()

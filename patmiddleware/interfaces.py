@@ -22,7 +22,8 @@ class TokenReader(Protocol):
     """All that a custom backend needs.
 
     A reader may show ``prefix`` (of our own token format, ``"pat"``), ``peppers`` (none) and ``foreign`` (True: strings
-    of other formats are looked up as well) as attributes; without them these defaults hold.
+    of other formats are looked up as well) as attributes; without them these defaults hold. One that shows ``events``
+    (:class:`Events`) has them listened to.
 
     One that keeps its tokens in memory may have ``find_last_good(secret)``, which gives what it last knew: asked for
     while ``find`` fails, as long as ``stale_while_error`` lets the last good state serve.
@@ -150,6 +151,26 @@ class Transactional(Protocol):
             ConflictError: as ``add`` and ``replace`` do.
             BackendUnavailable: when it can't be written.
         """
+
+
+@runtime_checkable
+class Events(Protocol):
+    """Carries the word that something changed to other processes, faster than they ask by themselves.
+
+    It only shortens the wait: a lost event is made up for by asking for the revision. A store shows it as ``events``.
+    """
+
+    def watch(self) -> None:
+        """Begin to listen, on a thread of its own, and announce what is heard (:data:`patmiddleware.changes.here`).
+
+        Called when requests come, in each process that serves; called again it does nothing. Never raises or waits.
+        """
+
+    def publish(self) -> None:
+        """Tell the other processes that a change was made here. Never raises, and waits for a short time only."""
+
+    def close(self) -> None:
+        """Stop listening; a later ``watch`` begins again."""
 
 
 @runtime_checkable

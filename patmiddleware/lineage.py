@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from .changes import here
+from .changes import announce
 from .errors import BackendError, BackendUnavailable, ConflictError
 from .interfaces import Add, Remove, Replace, TokenStore, Transactional
 from .issuance import earliest, is_live
@@ -87,7 +87,7 @@ class Lineage:
             else:
                 self._hand_over_in_steps(ending, successor, secret)
         finally:
-            here.announce()
+            announce(self._store)
         self._move_children(token.id, successor)
 
     def forget(self, ids: Sequence[str]) -> None:
@@ -99,7 +99,7 @@ class Lineage:
                 for id in ids:
                     self._store.remove(id)
         finally:
-            here.announce()
+            announce(self._store)
 
     def _hand_over_in_steps(self, ending: Replace, successor: Token, secret: str) -> None:
         self._store.add(successor, secret)
@@ -168,7 +168,7 @@ class Lineage:
         except ConflictError:
             pass
         finally:
-            here.announce()
+            announce(self._store)
         return done
 
 

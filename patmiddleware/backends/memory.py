@@ -14,9 +14,9 @@ from threading import Lock
 from typing import NamedTuple
 
 from patmiddleware.ceiling import ceiling, check_ceilings
-from patmiddleware.changes import here
+from patmiddleware.changes import announce
 from patmiddleware.errors import ConfigurationError, ConflictError, Problem
-from patmiddleware.interfaces import Add, Change, Remove, Replace
+from patmiddleware.interfaces import Add, Change, Events, Remove, Replace
 from patmiddleware.model import Digest, Owner, Secret, Token, Use
 from patmiddleware.tokens import DEFAULT_PREFIX, check_peppers, check_prefix, digest_to_store, digests
 
@@ -34,6 +34,9 @@ class MemoryStore:
         peppers: keys of at least 16 bytes, newest first.
         foreign: whether strings of other formats are looked up as well.
 
+    Attributes:
+        events: None, or what is set here to carry changes to other processes.
+
     Raises:
         ConfigurationError: when the prefix or a pepper may not be one.
     """
@@ -45,6 +48,7 @@ class MemoryStore:
         self.peppers = check_peppers(peppers)
         self.foreign = foreign
         self._lock = Lock()
+        self.events: Events | None = None
         self._rows: dict[str, _Row] = {}
         self._ids: dict[bytes, str] = {}
         self._revision = 0
@@ -129,7 +133,7 @@ class MemoryStore:
                     self._put(id, row)
                 raise
             self._revision += bool(undo)
-        here.announce()
+        announce(self)
 
     def record_use(self, uses: Mapping[str, Use]) -> None:
         """Keep the last use of each token id, unless a newer one is kept."""

@@ -98,7 +98,7 @@ class TokenReaderContract:
 
     def test_owner_names_are_kept_exactly(self) -> None:
         """An owner's name comes back as it was, whatever script or form it is in."""
-        owners = [text for text in ODD_TEXTS.values() if text.isprintable()]
+        owners = [text[:255] for text in ODD_TEXTS.values() if text.isprintable()]
         tokens = [sample_token(f"t{number}", owner=owner) for number, owner in enumerate(owners)]
 
         reader = self.reader_of(*tokens)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
-from ...changes import here
+from ...changes import announce
 from ...errors import BackendUnavailable, ConflictError
-from ...interfaces import Add, Change, Remove, Replace
+from ...interfaces import Add, Change, Events, Remove, Replace
 from ...model import Digest, Secret, Token, Use
 from ...tokens import DEFAULT_PREFIX, check_peppers, check_prefix, digest_to_store, digests
 from .journal import Journal, put, remove
@@ -34,6 +34,9 @@ class FileStore:
         peppers: keys of at least 16 bytes, newest first.
         foreign: whether strings of other formats are looked up as well.
 
+    Attributes:
+        events: None, or what is set here to carry changes to other processes.
+
     Raises:
         ConfigurationError: when the prefix or a pepper may not be one, or when the file is no sound token file, can't
             be read or made, or may be written by others. Nothing was changed then.
@@ -50,6 +53,7 @@ class FileStore:
         self.prefix = check_prefix(prefix)
         self.peppers = check_peppers(peppers)
         self.foreign = foreign
+        self.events: Events | None = None
         self._file = TokenFile(path)
         self.path = self._file.path
         self._uses = UsesFile(self.path.with_name(f"{self.path.name}.uses"), self.path)
@@ -147,7 +151,7 @@ class FileStore:
         """
         changes = tuple(changes)
         self._file.commit(lambda journal: _Draft(journal, self.peppers).judge(changes))
-        here.announce()
+        announce(self)
         self._forget_uses({change.id for change in changes if isinstance(change, Remove)})
 
     def record_use(self, uses: Mapping[str, Use]) -> None:

@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
-from patmiddleware.errors import BackendUnavailable
+from patmiddleware.errors import BackendError, BackendUnavailable
 from patmiddleware.model import EPOCH, Digest, Network, Revocation, Token, Use
 
-from .schema import tokens, uses
+from .schema import LENGTH, tokens, uses
 
 # What a driver gives and takes.
 Row: TypeAlias = Sequence[Any]
@@ -85,8 +85,16 @@ def _to_token(row: Row) -> Token:
 
 
 def token_values(token: Token) -> Values:
-    """Give the columns of a token, but for its digest and its last use."""
+    """Give the columns of a token, but for its digest and its last use.
+
+    Raises:
+        BackendError: when a name is too long to be kept.
+    """
     revoked = token.revoked
+    for name in ("id", "owner", "parent", "family", "replaces"):
+        # Said here: one database refuses it, another cuts it.
+        if len(getattr(token, name) or "") > LENGTH:
+            raise BackendError(f"the {name} of a token has more than {LENGTH} characters, which no SQL store keeps")
     return {
         "id": token.id,
         "owner": token.owner,

@@ -1,33 +1,68 @@
 """The tables that tokens are kept in, and which version of them a database has.
 
 All names begin with ``patmw_``, also that of the table in which Alembic keeps its version: the tables may stand beside
-an application's own, in its database. Times are whole microseconds since the epoch; collections are JSON.
+an application's own, in its database. Times are whole microseconds since the epoch; collections are JSON. Names are
+compared and ordered by code point, in every database: "Alice" is not "alice", nor is "alice ".
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from threading import Lock
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 
 from patmiddleware.errors import ConfigurationError
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every version of the schema, oldest first."""
 
 VERSION_TABLE = "patmw_alembic_version"
+
+LENGTH = 255
+"""Characters that a name may have, so that it can be indexed in every database."""
+
+MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+"""What MySQL must be told of a table. Any: as SQLAlchemy takes it."""
+
+
+class Exact(sa.types.TypeDecorator[str]):
+    """A text that is compared and ordered as its UTF-8 bytes are."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """Give the type that keeps it so."""
+        if dialect.name in ("mysql", "mariadb"):
+            # Its binary collations still take "alice " for "alice".
+            return dialect.type_descriptor(mysql.VARBINARY(4 * LENGTH))
+        collation = "C" if dialect.name == "postgresql" else None
+        return dialect.type_descriptor(sa.String(LENGTH, collation=collation))
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> Any:
+        """Give a value as the driver takes it."""
+        return value.encode() if value is not None and dialect.name in ("mysql", "mariadb") else value
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
+        """Give a value as it was; what is no text stays so, and is found when it is made a token."""
+        return value.decode() if value is not None and dialect.name in ("mysql", "mariadb") else value
+
+
+BYTES = sa.LargeBinary(LENGTH).with_variant(mysql.VARBINARY(LENGTH), "mysql", "mariadb")
 
 metadata = sa.MetaData()
 
 tokens = sa.Table(
     "patmw_token",
     metadata,
-    sa.Column("id", sa.String(255), primary_key=True),
+    sa.Column("id", Exact, primary_key=True),
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("key_id", sa.String(16), nullable=False),
-    sa.Column("digest", sa.LargeBinary(255), nullable=False),
-    sa.Column("owner", sa.String(255), nullable=False),
+    sa.Column("digest", BYTES, nullable=False),
+    sa.Column("owner", Exact, nullable=False),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("scopes", sa.Text, nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
@@ -35,9 +70,9 @@ tokens = sa.Table(
     sa.Column("networks", sa.Text, nullable=False),
     sa.Column("limits", sa.Text, nullable=False),
     sa.Column("created_by", sa.Text),
-    sa.Column("parent", sa.String(255)),
-    sa.Column("family", sa.String(255), nullable=False),
-    sa.Column("replaces", sa.String(255)),
+    sa.Column("parent", Exact),
+    sa.Column("family", Exact, nullable=False),
+    sa.Column("replaces", Exact),
     # Says no more than revoked_at, but can be put before the id in an index, so that pages come out in order.
     sa.Column("revoked", sa.Boolean, nullable=False),
     sa.Column("revoked_at", sa.BigInteger),
@@ -49,24 +84,28 @@ tokens = sa.Table(
     sa.Index("patmw_token_family", "family", "id"),
     sa.Index("patmw_token_parent", "parent", "id"),
     sa.Index("patmw_token_revoked", "revoked", "id"),
+    sa.Index("patmw_token_created", "created", "id"),
+    **MYSQL,
 )
 
 # Apart from the tokens, so that a use neither touches a token's row nor waits for whoever changes it.
 uses = sa.Table(
     "patmw_use",
     metadata,
-    sa.Column("token_id", sa.String(255), primary_key=True),
+    sa.Column("token_id", Exact, primary_key=True),
     sa.Column("at", sa.BigInteger, nullable=False),
     sa.Column("address", sa.Text),
     sa.Column("agent", sa.Text),
+    **MYSQL,
 )
 
-# One row, raised in the transaction of every change.
+# One row, raised first in the transaction of every change: so changes wait for each other here, and only here.
 revision = sa.Table(
     "patmw_revision",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("value", sa.BigInteger, nullable=False),
+    **MYSQL,
 )
 
 # Alembic keeps what it is at in a global.

@@ -12,51 +12,80 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from patmiddleware.errors import BackendUnavailable, ConfigurationError
 
-PATIENCE = 5.0
-"""How long to wait for another process's lock, or for a connection of the pool, in seconds."""
+from .kinds import IS_NEWER, NEWER, USE_COLUMNS, USE_OF_A_TOKEN, Database
+from .schema import uses
 
 # One page, in bytes; SQLite itself takes a file of one byte for empty, and would write over it.
 _SMALLEST = 512
 _EXAMPLE = "write sqlite:///tokens.db, or sqlite:////var/lib/patmiddleware/tokens.db"
 
 
-def engine(url: sa.URL) -> sa.Engine:
-    """Give an engine over the file, which is made when it is missing.
+class SQLite(Database):
+    """A file on this machine.
+
+    Args:
+        url: its address.
+        timeout: seconds to wait for another process's lock, or for a connection of the pool.
+        pool: how many connections there may be at once.
 
     Raises:
-        ConfigurationError: when the address has no path, or the file may not be a store.
-        BackendUnavailable: when the file can't be read.
+        ConfigurationError: when the address has no path.
     """
-    path = _path(url)
-    _claim(path)
-    _probe(path)
-    # With a connect function of our own, a file that is gone stays gone, rather than come back empty.
-    connect = partial(_connect, path)
-    made = sa.create_engine(
-        "sqlite://", creator=connect, poolclass=QueuePool, pool_timeout=PATIENCE, hide_parameters=True
-    )
-    _follow(path, made)
-    return made
 
+    def __init__(self, url: sa.URL, timeout: float, pool: int) -> None:
+        self._path, self._timeout, self._pool = _path(url), timeout, pool
 
-def writing(engine: sa.Engine) -> sa.Engine:
-    """Give a view on the engine whose transactions take the write lock at once.
+    def reader(self) -> sa.Engine:
+        """Give an engine over the file, which is made when it is missing.
 
-    A transaction that reads first and takes it later is refused when another one wrote meanwhile.
-    """
-    writer = engine.execution_options()
-    event.listen(writer, "begin", _begin_immediate)
-    return writer
+        Raises:
+            ConfigurationError: when the file may not be a store.
+            BackendUnavailable: when the file can't be read.
+        """
+        _claim(self._path)
+        _probe(self._path, self._timeout)
+        # With a connect function of our own, a file that is gone stays gone, rather than come back empty.
+        connect = partial(_connect, self._path, self._timeout)
+        made = sa.create_engine(
+            "sqlite://",
+            creator=connect,
+            poolclass=QueuePool,
+            pool_timeout=self._timeout,
+            pool_size=self._pool,
+            max_overflow=0,
+            hide_parameters=True,
+        )
+        _follow(self._path, made)
+        return made
 
+    def writer(self, reader: sa.Engine, *, patient: bool = False) -> sa.Engine:
+        """Give a view on the engine whose transactions take the write lock at once.
 
-def keep_log(engine: sa.Engine) -> None:
-    """Let readers and a writer work at once (WAL). The file remembers it."""
-    with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        A transaction that reads first and takes it later is refused when another one wrote meanwhile.
+        """
+        writer = reader.execution_options()
+        event.listen(writer, "begin", _begin_immediate)
+        return writer
+
+    def newest_use(self) -> sa.Insert:
+        """Give the statement that keeps a use of a token that is there, unless a newer one is kept."""
+        statement = insert(uses).from_select(USE_COLUMNS, USE_OF_A_TOKEN)
+        return statement.on_conflict_do_update(index_elements=[uses.c.token_id], set_=NEWER, where=IS_NEWER)
+
+    def settle(self, reader: sa.Engine) -> None:
+        """Let readers and a writer work at once (WAL). The file remembers it."""
+        with reader.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+
+    def damage(self, connection: sa.Connection) -> str:
+        """Give the first thing that SQLite finds wrong with the whole file; empty where there is nothing."""
+        first = connection.exec_driver_sql("pragma integrity_check(1)").scalar_one()
+        return "" if first == "ok" else " ".join(str(first).split())
 
 
 def _path(url: sa.URL) -> Path:
@@ -91,9 +120,9 @@ def _claim(path: Path) -> None:
         raise ConfigurationError(f"anyone may write to {path}", setting="store", hint=hint)
 
 
-def _probe(path: Path) -> None:
+def _probe(path: Path, timeout: float) -> None:
     try:
-        with closing(_connect(path)) as connection:
+        with closing(_connect(path, timeout)) as connection:
             connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
     except sqlite3.Error as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
@@ -101,11 +130,11 @@ def _probe(path: Path) -> None:
         raise BackendUnavailable(f"{path} can't be read: {error}") from error
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, timeout: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?mode=rw",
         uri=True,
-        timeout=PATIENCE,
+        timeout=timeout,
         isolation_level=None,  # The driver's own way of beginning a transaction loses updates.
         check_same_thread=False,  # The pool gives a connection to one thread at a time.
     )
@@ -143,9 +172,3 @@ def _follow(path: Path, engine: sa.Engine) -> None:
 
 def _begin_immediate(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def damage(connection: sa.Connection) -> str:
-    """Give the first thing that SQLite finds wrong with the whole file; empty where there is nothing."""
-    first = connection.exec_driver_sql("pragma integrity_check(1)").scalar_one()
-    return "" if first == "ok" else " ".join(str(first).split())

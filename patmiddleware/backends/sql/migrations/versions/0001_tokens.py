@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from patmiddleware.backends.sql.schema import BYTES, MYSQL, Exact
+
 revision = "0001"
 down_revision = None
 
@@ -13,11 +15,11 @@ def upgrade() -> None:
     """Make the tables."""
     op.create_table(
         "patmw_token",
-        sa.Column("id", sa.String(255), primary_key=True),
+        sa.Column("id", Exact, primary_key=True),
         sa.Column("kind", sa.String(16), nullable=False),
         sa.Column("key_id", sa.String(16), nullable=False),
-        sa.Column("digest", sa.LargeBinary(255), nullable=False),
-        sa.Column("owner", sa.String(255), nullable=False),
+        sa.Column("digest", BYTES, nullable=False),
+        sa.Column("owner", Exact, nullable=False),
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("scopes", sa.Text, nullable=False),
         sa.Column("created", sa.BigInteger, nullable=False),
@@ -25,28 +27,31 @@ def upgrade() -> None:
         sa.Column("networks", sa.Text, nullable=False),
         sa.Column("limits", sa.Text, nullable=False),
         sa.Column("created_by", sa.Text),
-        sa.Column("parent", sa.String(255)),
-        sa.Column("family", sa.String(255), nullable=False),
-        sa.Column("replaces", sa.String(255)),
+        sa.Column("parent", Exact),
+        sa.Column("family", Exact, nullable=False),
+        sa.Column("replaces", Exact),
         sa.Column("revoked", sa.Boolean, nullable=False),
         sa.Column("revoked_at", sa.BigInteger),
         sa.Column("revoked_by", sa.Text),
         sa.Column("revoked_why", sa.Text),
         sa.Column("attributes", sa.Text, nullable=False),
+        **MYSQL,
     )
     op.create_index("patmw_token_digest", "patmw_token", ["digest"], unique=True)
     for column in ("owner", "family", "parent", "revoked"):
         op.create_index(f"patmw_token_{column}", "patmw_token", [column, "id"])
     op.create_table(
         "patmw_use",
-        sa.Column("token_id", sa.String(255), primary_key=True),
+        sa.Column("token_id", Exact, primary_key=True),
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("address", sa.Text),
         sa.Column("agent", sa.Text),
+        **MYSQL,
     )
     revision = op.create_table(
         "patmw_revision",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("value", sa.BigInteger, nullable=False),
+        **MYSQL,
     )
     op.bulk_insert(revision, [{"id": 1, "value": 0}])

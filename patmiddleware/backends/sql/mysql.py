@@ -1,0 +1,111 @@
+"""What is particular to MySQL and MariaDB: the driver, how texts compare, and what a transaction may wait for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.mysql import insert
+
+from patmiddleware.errors import BackendUnavailable, ConfigurationError
+
+from .kinds import IS_NEWER, NEWER, PATIENCE, USE_COLUMNS, USE_OF_A_TOKEN, Database
+from .outages import one_line
+from .rows import Row
+from .schema import uses
+from .servers import place, reader, with_driver, writer
+
+try:
+    import pymysql
+except ImportError as error:
+    raise ConfigurationError(
+        "mysql: needs PyMySQL", setting="store", hint="pip install 'patmiddleware[mysql]'"
+    ) from error
+
+_EXAMPLE = "write mysql://USER:PASSWORD@HOST/DATABASE"
+_MIGRATION_SECONDS = 60
+# Cut nothing to fit, take no date that is none, and let a wrong value be an error.
+_STRICT = "SET SESSION sql_mode = 'TRADITIONAL', innodb_lock_wait_timeout = {seconds}"
+# Of a transaction that gave way to another one.
+_DEADLOCK = 1213
+
+
+class MySQL(Database):
+    """A MySQL or MariaDB server, through PyMySQL.
+
+    Args:
+        url: its address; what stands behind the ``?`` is PyMySQL's.
+        timeout: seconds for connecting, for a statement, and for waiting on a connection of the pool.
+        pool: how many connections there may be at once.
+
+    Raises:
+        ConfigurationError: when the address names another driver, or no database.
+    """
+
+    def __init__(self, url: sa.URL, timeout: float, pool: int) -> None:
+        self._url, self._timeout, self._pool = with_driver(url, "mysql", "pymysql", _EXAMPLE), timeout, pool
+
+    def reader(self) -> sa.Engine:
+        """Give an engine over the server."""
+        return reader(self._url, self._timeout, self._pool, connect_args=_arguments(self._timeout, self._timeout))
+
+    def writer(self, reader: sa.Engine, *, patient: bool = False) -> sa.Engine:
+        """Give an engine for transactions, with a small pool of its own."""
+        seconds = PATIENCE if patient else self._timeout
+        return writer(self._url, self._timeout, connect_args=_arguments(self._timeout, seconds))
+
+    def newest_use(self) -> sa.Insert:
+        """Give the statement that keeps a use of a token that is there, unless a newer one is kept."""
+
+        # In this order: each is set by what the ones before it have become.
+        changed = [(name, sa.case((IS_NEWER, NEWER[name]), else_=uses.c[name])) for name in ("address", "agent", "at")]
+        return insert(uses).from_select(USE_COLUMNS, USE_OF_A_TOKEN).on_duplicate_key_update(changed)
+
+    def lock(self, connection: sa.Connection) -> None:
+        """Keep other processes from making the tables, as long as the connection lasts: a DDL statement commits.
+
+        Raises:
+            BackendUnavailable: when another process holds the lock all the time.
+        """
+        statement = f"SELECT GET_LOCK(CONCAT(DATABASE(), '.patmw'), {_MIGRATION_SECONDS})"
+        if connection.exec_driver_sql(statement).scalar() != 1:
+            raise BackendUnavailable("another process has been making the tables of the store for a minute")
+
+    def row(self, row: Row) -> Row:
+        """Give a row of the driver with texts as texts: those that compare exactly come as bytes."""
+        return [value.decode() if isinstance(value, bytes) else value for value in row]
+
+    def refused(self, error: Exception) -> tuple[str, str] | None:
+        """Give what is wrong and what to do, where an error says that only the settings can mend it."""
+        number = error.args[0] if error.args else 0
+        found = _REFUSALS.get(number) or (_UNTRUSTED if "CERTIFICATE_VERIFY_FAILED" in str(error) else None)
+        return found and (f"{place(self._url)}: {found[0]}", found[1])
+
+    def collided(self, error: Exception) -> bool:
+        """Whether a transaction gave way to another one: it was a deadlock, and the server chose this one."""
+        return isinstance(error, pymysql.err.Error) and error.args[:1] == (_DEADLOCK,)
+
+    def explain(self, error: Exception) -> str:
+        """Give the words for an error of the driver, without its number."""
+        return one_line(Exception(error.args[-1])) if error.args else one_line(error)
+
+
+def _arguments(connecting: float, answering: float) -> dict[str, Any]:  # Any: as the driver takes them
+    seconds = max(1, round(answering))
+    return {
+        "connect_timeout": max(1, round(connecting)),
+        "read_timeout": seconds,
+        "write_timeout": seconds,
+        "charset": "utf8mb4",
+        "init_command": _STRICT.format(seconds=max(1, round(connecting))),
+    }
+
+
+_REFUSALS = {
+    1044: ("the user may not use the database", "grant it, or look at store.url"),
+    1045: ("the server refuses the user or the password", "look at store.url"),
+    1049: ("there is no such database", "make it, or look at the name in store.url"),
+    1142: ("the user may not do that", "grant it SELECT, INSERT, UPDATE, DELETE, and CREATE, INDEX for the tables"),
+    1698: ("the server refuses the user", "look at the user in store.url"),
+}
+_UNTRUSTED = ("the server's certificate is not trusted", "name its CA: ?ssl_ca=PATH")

@@ -1,0 +1,140 @@
+"""Open a database: which kind it is, its tables made or judged, and what a fork must leave alone."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+
+from patmiddleware.errors import ConfigurationError
+
+from . import schema
+from .kinds import Database
+from .outages import outages, refusals
+
+TIMEOUT = 5.0
+"""Seconds for each thing that a database is waited for."""
+POOL = 10
+"""Connections for look-ups in one process: as many as it has threads is enough."""
+
+
+def database(address: str, timeout: float = TIMEOUT, pool: int = POOL) -> Database:
+    """Give the database at an address; nothing is opened.
+
+    Args:
+        address: as :class:`~patmiddleware.backends.sql.SQLStore` takes it.
+        timeout: seconds, above zero.
+        pool: connections, one at least.
+
+    Raises:
+        ConfigurationError: when the address, the time or the number can't be one.
+    """
+    if not _is_above(timeout, 0):
+        raise ConfigurationError(f"{timeout!r} is no time to wait", setting="store.timeout", hint="seconds, such as 5")
+    if not _is_above(pool, 0) or pool != int(pool):
+        raise ConfigurationError(f"{pool!r} is no number of connections", setting="store.pool", hint="1 or more")
+    scheme, colon, rest = address.partition(":")
+    try:
+        url = sa.make_url(f"{scheme.lower()}{colon}{rest}")
+    except (sa.exc.ArgumentError, ValueError):  # the latter for a port that is no number
+        # Without its cause, which shows the address, and so a password.
+        hint = "write sqlite:///tokens.db, or postgresql://USER:PASSWORD@HOST/DATABASE"
+        raise ConfigurationError("the address of the store can't be read", setting="store", hint=hint) from None
+    return _kind(url.get_backend_name())(url, timeout, pool)
+
+
+def _is_above(value: object, bound: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and bound < value < float("inf")
+
+
+def _kind(name: str) -> Callable[[sa.URL, float, int], Database]:
+    # Here, since each imports its driver.
+    match name:
+        case "postgresql":
+            from .postgresql import PostgreSQL
+
+            return PostgreSQL
+        case "mysql":
+            from .mysql import MySQL
+
+            return MySQL
+    from .sqlite import SQLite
+
+    return SQLite
+
+
+def make_ready(database: Database, reader: sa.Engine) -> None:
+    """Make the tables if none is there; leave no connection open, for the process may fork.
+
+    Raises:
+        ConfigurationError: when the tables are not ours, or not of this version, or the server refuses us.
+        BackendUnavailable: when the database can't be asked.
+    """
+    try:
+        with _words(database):
+            with reader.connect() as connection:
+                found = schema.version(connection)
+            if found is None:
+                _make_tables(database, reader)
+            else:
+                schema.check(found)
+            database.settle(reader)
+    finally:
+        reader.dispose()
+
+
+def migrate(address: str) -> bool:
+    """Bring the database at an address to the newest version of the schema; False where there was nothing to do.
+
+    Raises:
+        ConfigurationError: when the address is wrong, the server refuses us, or the schema is not ours or newer.
+        BackendUnavailable: when the database can't be asked.
+    """
+    found = database(address)
+    reader = found.reader()
+    writer = found.writer(reader, patient=True)
+    try:
+        with _words(found), writer.begin() as connection:
+            found.lock(connection)
+            before = schema.version(connection)
+            schema.check(before, older=True)
+            schema.upgrade(connection)
+    finally:
+        reader.dispose()
+        writer.dispose()
+    return before != schema.REVISIONS[-1]
+
+
+def _make_tables(database: Database, reader: sa.Engine) -> None:
+    writer = database.writer(reader, patient=True)
+    try:
+        with writer.begin() as connection:
+            database.lock(connection)
+            # Another process may have been faster.
+            if schema.version(connection) is None:
+                schema.upgrade(connection)
+    finally:
+        writer.dispose()
+
+
+@contextmanager
+def _words(database: Database) -> Iterator[None]:
+    with outages(database.explain), refusals(database.refused):
+        yield
+
+
+def leave_to_parent(engine: sa.Engine) -> None:
+    """Let a forked child open connections of its own; closing those of the parent would take its locks away."""
+    seen = weakref.ref(engine)
+    inherited: list[object] = []
+
+    def forget() -> None:
+        if (engine := seen()) is not None:
+            inherited.append(engine.pool)
+            engine.dispose(close=False)
+
+    if hasattr(os, "register_at_fork"):  # Windows has no fork
+        os.register_at_fork(after_in_child=forget)

@@ -1,0 +1,186 @@
+"""What is particular to PostgreSQL: the driver, its timeouts, and notices of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from time import monotonic
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from patmiddleware.changes import here
+from patmiddleware.errors import ConfigurationError
+from patmiddleware.interfaces import Events
+from patmiddleware.listening import Heard, Listener
+
+from .kinds import IS_NEWER, NEWER, PATIENCE, USE_COLUMNS, USE_OF_A_TOKEN, Database
+from .schema import uses
+from .servers import place, reader, with_driver, writer
+
+try:
+    import psycopg
+except ImportError as error:
+    raise ConfigurationError(
+        "postgresql: needs psycopg", setting="store", hint="pip install 'patmiddleware[postgresql]'"
+    ) from error
+
+CHANNEL = "patmw_changes"
+"""Of all the stores in a database: a notice says only "ask again"."""
+
+_T = TypeVar("_T")
+_EXAMPLE = "write postgresql://USER:PASSWORD@HOST/DATABASE"
+_LISTENING = 1.0  # seconds after which a listener looks whether it is still wanted
+_MIGRATION = 0x7061746D77  # the number of an advisory lock: "patmw"
+# Of a transaction that gave way: serialization_failure, deadlock_detected.
+_COLLIDED = {"40001", "40P01"}
+# A peer that is gone without a word is noticed after some seconds, whatever the system's default is.
+_KEEPALIVE = {"keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+
+
+class PostgreSQL(Database):
+    """A PostgreSQL server, through psycopg 3.
+
+    Args:
+        url: its address; what stands behind the ``?`` is libpq's.
+        timeout: seconds for connecting, for a statement, and for waiting on a connection of the pool.
+        pool: how many connections there may be at once.
+
+    Raises:
+        ConfigurationError: when the address names another driver, or no database.
+    """
+
+    def __init__(self, url: sa.URL, timeout: float, pool: int) -> None:
+        self._url, self._timeout, self._pool = with_driver(url, "postgresql", "psycopg", _EXAMPLE), timeout, pool
+        self._parameters = _parameters(self._url, timeout)
+
+    def reader(self) -> sa.Engine:
+        """Give an engine over the server."""
+        return reader(self._url, self._timeout, self._pool, creator=self._connector(self._timeout))
+
+    def writer(self, reader: sa.Engine, *, patient: bool = False) -> sa.Engine:
+        """Give an engine for transactions, with a small pool of its own."""
+        return writer(self._url, self._timeout, creator=self._connector(PATIENCE if patient else self._timeout))
+
+    def _connector(self, timeout: float) -> Callable[[], psycopg.Connection[Any]]:
+        return lambda: _connect(self._parameters, timeout)
+
+    def newest_use(self) -> sa.Insert:
+        """Give the statement that keeps a use of a token that is there, unless a newer one is kept."""
+        statement = insert(uses).from_select(USE_COLUMNS, USE_OF_A_TOKEN)
+        return statement.on_conflict_do_update(index_elements=[uses.c.token_id], set_=NEWER, where=IS_NEWER)
+
+    def lock(self, connection: sa.Connection) -> None:
+        """Keep other processes from making the tables, to the end of the transaction."""
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION})")
+
+    def refused(self, error: Exception) -> tuple[str, str] | None:
+        """Give what is wrong and what to do, where an error says that only the settings can mend it."""
+        words = str(error)
+        for sign, (message, hint) in _REFUSALS.items():
+            if sign in words:
+                return f"{place(self._url)}: {message}", hint
+        return None
+
+    def collided(self, error: Exception) -> bool:
+        """Whether a transaction gave way to another one: it was a deadlock, and the server chose this one."""
+        return isinstance(error, psycopg.Error) and error.sqlstate in _COLLIDED
+
+    def events(self) -> Events:
+        """Give the notices that the server carries."""
+        return Notices(self._parameters)
+
+    def notice(self) -> sa.Executable:
+        """Give the statement that notifies the others, when its transaction is committed and not before."""
+        return sa.text(f"NOTIFY {CHANNEL}")
+
+
+_REFUSALS = {
+    "password authentication failed": ("the server refuses the user or the password", "look at store.url"),
+    "no password supplied": ("the server wants a password", "write it into store.url, or set PGPASSWORD"),
+    "no pg_hba.conf entry": ("the server admits nobody from here so", "see pg_hba.conf on the server"),
+    'role "': ("there is no such user", "look at the user in store.url"),
+    'database "': ("there is no such database", "make it, or look at the name in store.url"),
+    "certificate verify failed": ("the server's certificate is not trusted", "name its CA: ?sslrootcert=PATH"),
+    "root certificate file": ("the CA's certificate can't be read", "look at sslrootcert in store.url"),
+    "does not support SSL": ("the server has no TLS", "switch it on there, or look at sslmode in store.url"),
+    "permission denied": ("the user may not do that", "grant it CREATE on the schema, or make the tables as its owner"),
+    "invalid connection option": ("the address has an option that there is not", "look behind the ? in store.url"),
+}
+
+
+def _parameters(url: sa.URL, timeout: float) -> dict[str, Any]:  # Any: as libpq takes them
+    """Give what the driver is called with for an address. What the address itself says goes first."""
+    return {
+        "connect_timeout": max(2, round(timeout)),  # libpq takes 1 for 2
+        "application_name": "patmiddleware",
+        **_KEEPALIVE,
+        **url.translate_connect_args(username="user", database="dbname"),
+        **url.query,
+    }
+
+
+def _connect(parameters: dict[str, Any], timeout: float) -> psycopg.Connection[Any]:
+    connection = _Bounded.connect(**parameters, autocommit=True)
+    connection.patience = timeout + 1.0  # the server's own limit comes first, and says more
+    connection.execute(f"SET statement_timeout = {round(timeout * 1000)}")
+    connection.autocommit = False  # SQLAlchemy sets what it wants from here on
+    return connection
+
+
+class _Bounded(psycopg.Connection[Any]):
+    """A connection that waits for no answer for ever: a server that is stopped or cut off says nothing at all."""
+
+    patience = 10.0
+
+    def wait(self, gen: Generator[Any, Any, _T], *args: Any, **kwargs: Any) -> _T:
+        """Wait for the answer to what was asked."""
+        return super().wait(_until(gen, monotonic() + self.patience), *args, **kwargs)
+
+
+def _until(gen: Generator[Any, Any, _T], deadline: float) -> Generator[Any, Any, _T]:
+    """Drive a generator of the driver's; it is woken now and then while there is no answer."""
+    try:
+        wanted = next(gen)
+        while True:
+            ready = yield wanted
+            if not ready and monotonic() > deadline:
+                raise psycopg.OperationalError("the server does not answer")
+            wanted = gen.send(ready)
+    except StopIteration as end:
+        result: _T = end.value
+        return result
+
+
+class Notices:
+    """Changes that other processes tell of through ``LISTEN`` and ``NOTIFY``.
+
+    Nothing is to be published: the store notifies within its transactions.
+
+    Args:
+        parameters: what the driver is called with.
+    """
+
+    def __init__(self, parameters: dict[str, Any]) -> None:
+        self._parameters = parameters
+        self._listener = Listener("patmiddleware notices", self._listen, here.announce)
+
+    def watch(self) -> None:
+        """Begin to listen, if that has not begun in this process."""
+        self._listener.begin()
+
+    def publish(self) -> None:
+        """Do nothing: that is done."""
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listener.end()
+
+    def _listen(self, heard: Heard, ended: Callable[[], bool]) -> None:
+        with psycopg.connect(**self._parameters, autocommit=True) as connection:
+            connection.execute(f"LISTEN {CHANNEL}")
+            heard()  # what came before was missed
+            while not ended():
+                for _ in connection.notifies(timeout=_LISTENING, stop_after=1):
+                    heard()
+                connection.execute("")  # so that a connection that broke is noticed

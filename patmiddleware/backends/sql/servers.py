@@ -1,0 +1,65 @@
+"""What PostgreSQL and MySQL have in common: a server, reached over a network, that may go and come back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from patmiddleware.errors import ConfigurationError
+
+WRITERS = 2
+"""Connections for writing that are kept; more are made for a while when they are needed."""
+RECYCLE = 1800
+"""Seconds after which a connection is made anew, before something in between forgets it."""
+
+
+def reader(url: sa.URL, timeout: float, pool: int, **options: Any) -> sa.Engine:  # Any: each driver has its own
+    """Give an engine whose statements each stand by themselves: no BEGIN, no ROLLBACK, one round trip."""
+    return sa.create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        paramstyle="format",
+        pool_size=pool,
+        max_overflow=0,
+        pool_timeout=timeout,
+        pool_recycle=RECYCLE,
+        pool_use_lifo=True,
+        pool_reset_on_return=None,  # in autocommit there is nothing to roll back
+        hide_parameters=True,
+        **options,
+    )
+
+
+def writer(url: sa.URL, timeout: float, **options: Any) -> sa.Engine:  # Any: as above
+    """Give an engine for transactions. Each of its connections is tried before it is used."""
+    return sa.create_engine(
+        url,
+        # Each statement sees what was committed before it: a change judges a record that it has locked.
+        isolation_level="READ COMMITTED",
+        pool_size=WRITERS,
+        pool_timeout=timeout,
+        pool_recycle=RECYCLE,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        **options,
+    )
+
+
+def with_driver(url: sa.URL, name: str, driver: str, example: str) -> sa.URL:
+    """Give the address with our driver in it.
+
+    Raises:
+        ConfigurationError: when it names another driver, or no database.
+    """
+    if url.drivername not in (name, f"{name}+{driver}"):
+        raise ConfigurationError(f"{name} is reached through {driver} only", setting="store", hint=example)
+    if not url.database:
+        raise ConfigurationError("the address names no database", setting="store", hint=example)
+    return url.set(drivername=f"{name}+{driver}")
+
+
+def place(url: sa.URL) -> str:
+    """Give host, port and database for a message: neither the user nor the password."""
+    host = url.host or "its socket"
+    return f"{host}:{url.port}/{url.database}" if url.port else f"{host}/{url.database}"
