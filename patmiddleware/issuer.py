@@ -18,7 +18,7 @@ from threading import Lock
 
 from . import fields, issuance
 from .audit import AuditLog
-from .changes import here
+from .changes import announce
 from .errors import BackendError, ConfigurationError, ConflictError, RefusedError, UnknownTokenError
 from .interfaces import AccessPolicy, TokenStore
 from .issuance import IssuerLimits as IssuerLimits
@@ -237,7 +237,7 @@ class Issuer:
                 self.store.remove(token.id)
                 raise
             finally:
-                here.announce()
+                announce(self.store)
 
     def _judge_number(self, owner: str, more: int = 0) -> None:
         most = self.limits.maximum_per_owner

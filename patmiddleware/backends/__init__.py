@@ -14,7 +14,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn, TypeAlias, TypeVar, overload
 
 from patmiddleware.errors import ConfigurationError
-from patmiddleware.interfaces import Directory, TokenReader, TokenStore
+from patmiddleware.events import open_events
+from patmiddleware.interfaces import Directory, Events, TokenReader, TokenStore
 from patmiddleware.tokens import DEFAULT_PREFIX
 
 # Any: each backend has settings of its own, which its constructor judges.
@@ -47,6 +48,7 @@ def open_store(
     prefix: str = ...,
     peppers: Iterable[str | bytes] = ...,
     foreign: bool = ...,
+    events: Events | str | None = ...,
     settings: Settings = ...,
 ) -> TokenStore: ...
 @overload
@@ -56,6 +58,7 @@ def open_store(
     prefix: str = ...,
     peppers: Iterable[str | bytes] = ...,
     foreign: bool = ...,
+    events: Events | str | None = ...,
     settings: Settings = ...,
 ) -> _Reader: ...
 def open_store(
@@ -64,6 +67,7 @@ def open_store(
     prefix: str = DEFAULT_PREFIX,
     peppers: Iterable[str | bytes] = (),
     foreign: bool = True,
+    events: Events | str | None = None,
     settings: Settings = NO_SETTINGS,
 ) -> TokenReader:
     """Open the store at an address; a store in hand is given back as it is.
@@ -75,16 +79,30 @@ def open_store(
         prefix: of our own token format.
         peppers: keys of at least 16 bytes, newest first.
         foreign: whether strings of other formats are looked up as well.
+        events: what carries changes to other processes and hosts at once: ``redis://HOST:6379/0``, or an object; in the
+            place of what the store has itself. A store in hand shows its own.
         settings: what else this kind of store takes, by the names of its constructor.
 
     Raises:
         ConfigurationError: when there is no such store, or it may not be opened so.
         BackendUnavailable: when it can't be reached.
     """
-    if isinstance(address, str):
-        return _choose(address, STORES, "store")(address, Tokens(prefix, peppers, foreign), settings)
-    _refuse_others(address, TokenReader, "store")
-    return address
+    if not isinstance(address, str):
+        _refuse_others(address, TokenReader, "store")
+        return address
+    carrier = None if events is None else open_events(events)
+    store = _choose(address, STORES, "store")(address, Tokens(prefix, peppers, foreign), settings)
+    if carrier is not None:
+        _let_carry(store, carrier)
+    return store
+
+
+def _let_carry(store: TokenReader, events: Events) -> None:
+    if not hasattr(store, "events"):
+        kind = type(store).__name__
+        hint = "set it for the store that it reads from"
+        raise ConfigurationError(f"{kind} has no changes of its own to tell", setting="store.events", hint=hint)
+    store.events = events
 
 
 @overload

@@ -18,7 +18,7 @@ from ...errors import BackendUnavailable
 from ...interfaces import Directory, Revisioned, TokenReader
 from ...model import CacheSettings, Owner, Secret, Token
 from .flights import FLIGHT, Flights
-from .freshness import BOUND, Freshness
+from .freshness import BOUND, Freshness, watch
 from .outages import unavailable
 from .windows import ALWAYS, FOREVER, Clock, Entry, SecondChanceCache, Window
 
@@ -102,6 +102,7 @@ class TokenCache:
         return None
 
     def _look_up(self, key: bytes, secret: Secret, wall: float) -> Entry[Token | None]:
+        watch(self._reader)
         began = self._monotonic()
         revision = self.freshness.revision(began, wall)
         try:

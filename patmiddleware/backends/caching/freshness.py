@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from time import monotonic as _monotonic
@@ -12,6 +13,8 @@ from ...interfaces import Revisioned, TokenReader
 from ...model import CacheSettings
 from .outages import unavailable
 from .windows import ALWAYS, Clock, Window
+
+logger = logging.getLogger("patmiddleware")
 
 BOUND = 1.0
 """Seconds within which a change arrives: what a revision may be old, and what an answer about it may take."""
@@ -104,6 +107,17 @@ class Freshness:
         # The wall clock here is that of a request which may have waited: it only catches steps, so it has more time.
         self.due = Window(began + self._settings.poll, wall + BOUND) if self._ask else ALWAYS
         return answer
+
+
+def watch(reader: TokenReader) -> None:
+    """Have the events of a store listened to, if it has any. They only shorten what polling does."""
+    events = getattr(reader, "events", None)
+    if events is None:
+        return
+    try:
+        events.watch()
+    except Exception:  # it may be anybody's: the request goes on without it
+        logger.exception("the store's events can't be listened to; changes are still asked for")
 
 
 class _Question:
