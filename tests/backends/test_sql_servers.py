@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-import pytest
-from services.databases import MariaDBServer, PostgreSQLServer
+import dataclasses
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
-from patmiddleware.backends.sql import SQLStore
-from patmiddleware.testing import TokenStoreContract
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from services.databases import DatabaseServer, MariaDBServer, PostgreSQLServer, mariadb, postgresql
+
+from patmiddleware.backends.sql import SQLStore, schema
+from patmiddleware.errors import BackendError, BackendUnavailable, ConfigurationError, ConflictError
+from patmiddleware.interfaces import Add
+from patmiddleware.model import Secret, Use
+from patmiddleware.testing import NOON, TokenStoreContract, sample_token
+from patmiddleware.testing.samples import hidden
+from patmiddleware.tokens import mint_secret
 
 OLD, NEW = b"an old pepper, 16+", b"a new pepper, 16+"
 
@@ -47,3 +66,363 @@ class TestMariaDBWithPeppers(TestMariaDB):
     """The contract on MariaDB, with two peppers."""
 
     peppers = (NEW, OLD)
+
+
+# -- both kinds of servers
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def server(request: pytest.FixtureRequest) -> DatabaseServer:
+    """Each kind of server in turn."""
+    found: DatabaseServer = request.getfixturevalue(f"{request.param}_server")
+    return found
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def restless(request: pytest.FixtureRequest) -> Iterator[DatabaseServer]:
+    """A server of each kind that may be stopped, killed and frozen."""
+    with postgresql() if request.param == "postgresql" else mariadb() as found:
+        yield found
+
+
+@pytest.fixture
+def store(server: DatabaseServer) -> Iterator[SQLStore]:
+    """A store in a new database."""
+    with closing(SQLStore(server.new_database())) as opened:
+        yield opened
+
+
+def test_opening_leaves_no_connection(store: SQLStore) -> None:
+    """A server may fork after it has opened its store."""
+    assert [engine.pool.checkedin() for engine in (store._engine, store._writer)] == [0, 0]  # type: ignore[attr-defined]
+
+
+def test_migrations_make_the_tables_as_they_are_declared(store: SQLStore) -> None:
+    """Nothing is declared that no migration makes, nor the other way round."""
+    with store._engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": schema.VERSION_TABLE})
+
+        assert compare_metadata(context, schema.metadata) == []
+
+
+def test_processes_that_open_a_new_store_at_once_make_it_once(server: DatabaseServer) -> None:
+    """Several workers start at the same time on an empty database."""
+    address = server.new_database()
+
+    with ThreadPoolExecutor(6) as pool:
+        stores = list(pool.map(lambda _: SQLStore(address), range(6)))
+
+    assert [store.list() for store in stores] == [[]] * 6
+    for store in stores:
+        store.close()
+
+
+def test_an_older_schema_is_migrated_when_told(server: DatabaseServer) -> None:
+    """Opening refuses it and changes nothing; the command brings it up to date; then it opens."""
+    address = server.new_database()
+    database = address.rpartition("/")[2]
+    SQLStore(address).close()
+    table = " ON patmw_token" if address.startswith("mysql") else ""
+    server.run(f"DROP INDEX patmw_token_created{table}", database)
+    server.run("UPDATE patmw_alembic_version SET version_num = '0001'", database)
+
+    with pytest.raises(ConfigurationError, match="run patmiddleware store migrate"):
+        SQLStore(address)
+
+    assert [SQLStore.migrate(address), SQLStore.migrate(address)] == [True, False]
+    SQLStore(address).close()
+
+
+def test_a_newer_schema_is_refused(server: DatabaseServer) -> None:
+    """A program that is too old for a store neither opens nor migrates it."""
+    address = server.new_database()
+    SQLStore(address).close()
+    server.run("UPDATE patmw_alembic_version SET version_num = '9999'", address.rpartition("/")[2])
+
+    for opener in (SQLStore, SQLStore.migrate):
+        with pytest.raises(ConfigurationError, match="update patmiddleware"):
+            opener(address)
+
+
+def test_a_missing_table_is_refused(server: DatabaseServer) -> None:
+    """It is not made anew: the tokens in it would be lost unseen."""
+    address = server.new_database()
+    SQLStore(address).close()
+    server.run("DROP TABLE patmw_use", address.rpartition("/")[2])
+
+    with pytest.raises(ConfigurationError, match="restore it from a backup"):
+        SQLStore(address)
+
+
+def test_names_that_differ_in_case_or_blanks_are_others(store: SQLStore) -> None:
+    """However the database compares by itself."""
+    ids = ["alice", "Alice", "alice ", "ALICE", "\u00e4lice"]
+    for number, id in enumerate(ids):
+        store.add(sample_token(id, owner=id), f"secret {number}")
+
+    assert [[token.id for token in store.list(owner=id)] for id in ids] == [[id] for id in ids]
+
+
+@pytest.mark.parametrize("name", ["id", "owner", "parent", "family", "replaces"])
+def test_a_name_that_is_too_long_is_refused(store: SQLStore, name: str) -> None:
+    """Rather than cut, which would make it another one; nothing is written."""
+    with pytest.raises(BackendError, match=f"the {name} of a token has more than 255 characters"):
+        store.add(sample_token(**{"id": "t1", name: "x" * 256}), mint_secret())
+
+    assert store.list() == []
+
+
+def test_a_long_name_stands_for_no_shorter_one(store: SQLStore) -> None:
+    """What is asked for is not cut to what may be kept."""
+    store.add(sample_token("x" * 255, owner="y" * 255), mint_secret())
+
+    assert (store.get("x" * 256), store.list(owner="y" * 256)) == (None, [])
+
+
+def test_a_look_up_is_one_statement(server: DatabaseServer) -> None:
+    """Neither a BEGIN nor a ROLLBACK goes to the server with it: the server's own count says so."""
+    with closing(SQLStore(server.new_database(), pool=1)) as store:
+        secret = mint_secret()
+        store.add(sample_token(), secret)
+        counted = asked_of_mariadb if isinstance(server, MariaDBServer) else asked_of_postgresql
+        for _ in range(10):  # until the driver has prepared what it prepares
+            store.find(Secret(secret))
+        before = counted(store)
+        for _ in range(20):
+            store.find(Secret(secret))
+
+        assert counted(store) - before == 20
+
+
+def asked_of_mariadb(store: SQLStore) -> int:
+    """Count what was asked on the one connection of a store, without this question."""
+    with store._engine.connect() as connection:
+        [(_, value)] = connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Questions'").all()
+    asked_of_mariadb.times += 1  # type: ignore[attr-defined]
+    return int(value) - asked_of_mariadb.times  # type: ignore[attr-defined]
+
+
+asked_of_mariadb.times = 0  # type: ignore[attr-defined]
+
+
+def asked_of_postgresql(store: SQLStore) -> int:
+    """Count what the driver sent on the one connection of a store."""
+    raw = store._engine.raw_connection()
+    try:
+        driver: Any = raw.driver_connection
+        sent = getattr(driver, "times_waited", 0)
+        if not hasattr(driver, "times_waited"):
+            original = driver.wait
+
+            def wait(*args: Any, **kwargs: Any) -> Any:
+                driver.times_waited += 1
+                return original(*args, **kwargs)
+
+            driver.times_waited, driver.wait = 0, wait
+        return int(sent)
+    finally:
+        raw.close()
+
+
+def test_a_new_revision_is_one_that_never_was(store: SQLStore) -> None:
+    """Though an old backup be put back, no number stands for another state than it did."""
+    store.add(sample_token("t1"), mint_secret())
+    old, newer = store.revision(), []
+    with store._writer.begin() as connection:
+        saved = connection.exec_driver_sql("SELECT value FROM patmw_revision").scalar_one()
+    for number in range(3):
+        store.add(sample_token(f"n{number}"), mint_secret())
+        newer.append(store.revision())
+    with store._writer.begin() as connection:
+        connection.execute(schema.revision.update().values(value=saved))
+
+    store.remove("t1")
+
+    assert store.revision() > max(newer) > old
+
+
+def test_transactions_that_cross_give_way_and_are_made(store: SQLStore) -> None:
+    """Many writers of the same records in different orders: each change is made, or told as a conflict."""
+    tokens = [sample_token(f"t{number}") for number in range(6)]
+    store.commit([Add(token, f"secret {token.id}") for token in tokens])
+
+    def touch(number: int) -> int:
+        order = tokens if number % 2 else list(reversed(tokens))
+        for turn in range(8):
+            for token in order:
+                store.record_use({one.id: Use(NOON + timedelta(seconds=8 * number + turn)) for one in order})
+                current = store.get(token.id)
+                assert current is not None
+                with suppress(ConflictError):
+                    store.replace(dataclasses.replace(current, name=f"{number} {turn}"), current)
+        return number
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(touch, range(4))) == [0, 1, 2, 3]
+
+
+def test_uses_that_are_recorded_at_once_are_kept(store: SQLStore) -> None:
+    """Several processes note the first use of the same tokens; the newest wins."""
+    ids = [f"t{number}" for number in range(50)]
+    store.commit([Add(sample_token(id), f"secret {id}") for id in ids])
+
+    def note(number: int) -> None:
+        order = ids if number % 2 else list(reversed(ids))
+        store.record_use({id: Use(NOON + timedelta(seconds=number)) for id in order})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(note, range(8)))
+
+    assert {token.last_used for token in store.list()} == {Use(NOON + timedelta(seconds=7))}
+
+
+# -- servers that go and come
+
+
+def test_a_restart_is_not_noticed(restless: DatabaseServer) -> None:
+    """Connections of the pool that broke are replaced: neither a look-up nor a change fails after it."""
+    with closing(SQLStore(restless.new_database())) as store:
+        secrets = [mint_secret() for _ in range(3)]
+        for number, secret in enumerate(secrets):
+            store.add(sample_token(f"t{number}"), secret)
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda secret: store.find(Secret(secret)), secrets * 5))
+        restless.stop()
+        restless.start()
+
+        found = store.find(Secret(secrets[0]))
+        store.remove("t1")
+
+        assert (found, [token.id for token in store.list()]) == (sample_token("t0"), ["t0", "t2"])
+
+
+def test_a_server_that_is_gone_is_unavailable(restless: DatabaseServer) -> None:
+    """Nothing is known then, and nothing is told of a secret; when it is back, what was acknowledged is there."""
+    with closing(SQLStore(restless.new_database())) as store:
+        secret = mint_secret()
+        store.add(sample_token(), secret)
+        restless.kill()
+
+        for ask in (lambda: store.find(Secret(secret)), store.revision, store.list, lambda: store.get("t1")):
+            with pytest.raises(BackendUnavailable) as caught:
+                ask()
+            assert not [text for text in hidden(store, secret) if text in str(caught.value)]
+        with pytest.raises(BackendUnavailable):
+            store.remove("t1")
+        restless.start()
+
+        assert store.find(Secret(secret)) == sample_token()
+
+
+def test_a_server_that_hangs_is_unavailable_in_time(restless: DatabaseServer) -> None:
+    """One that is frozen or cut off says nothing: a look-up waits for it no longer than the timeout allows."""
+    with closing(SQLStore(restless.new_database(), timeout=1.0)) as store:
+        secret = mint_secret()
+        store.add(sample_token(), secret)
+        store.find(Secret(secret))
+        restless.freeze()
+        began = time.monotonic()
+
+        with pytest.raises(BackendUnavailable):
+            store.find(Secret(secret))
+        with pytest.raises(BackendUnavailable):
+            store.revision()
+
+        assert time.monotonic() - began < 20
+        restless.thaw()
+        assert store.find(Secret(secret)) == sample_token()
+
+
+def test_a_busy_pool_is_unavailable(server: DatabaseServer) -> None:
+    """Whoever waits too long for a connection hears so, rather than wait for ever."""
+    small = SQLStore(server.new_database(), timeout=0.5, pool=1)
+    held = small._engine.raw_connection()
+
+    with pytest.raises(BackendUnavailable, match="busy"):
+        small.revision()
+
+    held.close()
+    small.close()
+
+
+# -- what only the settings can mend
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    """With its address, without its password, on one line."""
+    for address in ("postgresql://u:a-password@127.0.0.1:1/tokens", "mysql://u:a-password@127.0.0.1:1/tokens"):
+        with pytest.raises(BackendUnavailable, match=r"127\.0\.0\.1") as caught:
+            SQLStore(address)
+
+        assert "a-password" not in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+REFUSED_ADDRESSES = {
+    "no database": ("postgresql://localhost", "names no database"),
+    "another driver": ("postgresql+psycopg2://localhost/tokens", "through psycopg only"),
+    "another driver of MySQL": ("mysql+mysqldb://localhost/tokens", "through pymysql only"),
+    "no port": ("postgresql://u:a-password@localhost:port/tokens", "can't be read"),
+    "no option": ("postgresql://u:a-password@localhost/tokens?ssl=yes", "an option that there is not"),
+}
+
+
+@pytest.mark.parametrize(("address", "expected"), REFUSED_ADDRESSES.values(), ids=REFUSED_ADDRESSES)
+def test_other_addresses_are_refused(address: str, expected: str) -> None:
+    """In one sentence that shows no password."""
+    with pytest.raises(ConfigurationError, match=expected) as caught:
+        SQLStore(address)
+
+    assert "a-password" not in str(caught.value)
+
+
+def test_a_missing_database_is_a_matter_of_settings(server: DatabaseServer) -> None:
+    """The error says to make it."""
+    with pytest.raises(ConfigurationError, match=r"there is no such database \(make it"):
+        SQLStore(server.address.format("nowhere"))
+
+
+def test_a_wrong_password_is_a_matter_of_settings() -> None:
+    """The error names the setting, and shows neither the password nor the user's."""
+    with postgresql(options=("password_encryption=scram-sha-256",)) as server:
+        address = server.new_database()
+        server.run("CREATE USER gate PASSWORD 'right'")
+        hba = str(server.run("SHOW hba_file")[0][0])
+        Path(hba).write_text("host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+        server.run("SELECT pg_reload_conf()")
+        wrong = address.replace("postgres@", "gate:a-password@")
+
+        with pytest.raises(ConfigurationError, match="refuses the user or the password") as caught:
+            SQLStore(wrong)
+        shown = "".join(traceback.format_exception(caught.value))
+
+    assert "a-password" not in shown
+
+
+def test_a_wrong_password_of_mariadb_is_a_matter_of_settings(mariadb_server: MariaDBServer) -> None:
+    """The error names the setting, and does not show the password."""
+    address = mariadb_server.new_database().replace("root@", "gate:a-password@")
+    mariadb_server.run("CREATE OR REPLACE USER gate@localhost IDENTIFIED BY 'right'")
+
+    with pytest.raises(ConfigurationError, match="refuses the user or the password") as caught:
+        SQLStore(address)
+
+    assert "a-password" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("module", "address", "extra"),
+    [("psycopg", "postgresql://localhost/tokens", "postgresql"), ("pymysql", "mysql://localhost/tokens", "mysql")],
+)
+def test_a_missing_driver_says_what_to_install(module: str, address: str, extra: str) -> None:
+    """Without the extra, opening says which pip install mends it."""
+    script = (
+        f"import sys; sys.modules[{module!r}] = None\n"
+        "from patmiddleware import ConfigurationError, open_store\n"
+        f"try: open_store({address!r})\n"
+        "except ConfigurationError as error: print(error)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+
+    assert f"pip install 'patmiddleware[{extra}]'" in done.stdout

@@ -72,11 +72,10 @@ def _as_postgres(command: list[str]) -> list[str]:
 
 
 @contextmanager
-def postgresql(*, fsync: bool = False, options: tuple[str, ...] = ()) -> Iterator[PostgreSQLServer]:
-    """Run PostgreSQL.
+def postgresql(*, options: tuple[str, ...] = ()) -> Iterator[PostgreSQLServer]:
+    """Run PostgreSQL. What was committed outlives a kill of the server.
 
     Args:
-        fsync: whether what was committed outlives a kill of the machine (a kill of the server it does in any case).
         options: more settings, as ``name=value``.
     """
     initdb, postgres = (_newest(name) for name in ("initdb", "postgres"))
@@ -87,8 +86,7 @@ def postgresql(*, fsync: bool = False, options: tuple[str, ...] = ()) -> Iterato
         port = free_port()
         settings = {
             "listen_addresses": HOST, "port": port, "unix_socket_directories": home, "max_connections": 300,
-            "fsync": "on" if fsync else "off", "synchronous_commit": "on" if fsync else "off",
-            "full_page_writes": "off",
+            "fsync": "off", "full_page_writes": "off",
         }  # fmt: skip
         pairs = [*(f"{name}={value}" for name, value in settings.items()), *options]
         command = [postgres, "-D", str(data), *(part for pair in pairs for part in ("-c", pair))]
@@ -122,7 +120,7 @@ def _answers_postgresql(port: int) -> bool:
 
 @contextmanager
 def mariadb() -> Iterator[MariaDBServer]:
-    """Run MariaDB."""
+    """Run MariaDB. What was committed outlives a kill of the server."""
     pytest.importorskip("pymysql")
     install, server_program = program("mariadb-install-db"), program("mariadbd")
     user = ["--user=root"] if os.geteuid() == 0 else []
@@ -139,7 +137,7 @@ def mariadb() -> Iterator[MariaDBServer]:
         command = [
             server_program, "--no-defaults", *user, f"--datadir={data}", f"--port={port}", f"--bind-address={HOST}",
             f"--socket={home}/my.sock", f"--pid-file={home}/my.pid", "--skip-log-bin", "--max-connections=300",
-            "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=8M",
+            "--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=8M",
         ]  # fmt: skip
         server = MariaDBServer(command, Path(home / "log"), lambda: listens(port))
         server.port, server.address = port, f"mysql://root@{HOST}:{port}/{{}}"

@@ -114,21 +114,38 @@ class Service:
 
     def freeze(self) -> None:
         """Let it say nothing any more, though it is there."""
-        os.kill(self.pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on."""
-        os.kill(self.pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, what: signal.Signals) -> None:
+        for pid in (self.pid, *_children(self.pid)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, what)
 
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGCONT)
+        for pid in (process.pid, *_children(process.pid)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
         process.send_signal(how)
         try:
             process.wait(ENDING)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(ENDING)
+
+
+def _children(pid: int) -> list[int]:
+    """Give the processes that a process has started."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # After the name, which may hold blanks: the state, then the parent.
+            if int(status.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(status.parent.name))
+    return found

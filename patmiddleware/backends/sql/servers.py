@@ -25,7 +25,9 @@ def reader(url: sa.URL, timeout: float, pool: int, **options: Any) -> sa.Engine:
         pool_timeout=timeout,
         pool_recycle=RECYCLE,
         pool_use_lifo=True,
-        pool_reset_on_return=None,  # in autocommit there is nothing to roll back
+        # In autocommit there is nothing to roll back.
+        pool_reset_on_return=None,
+        skip_autocommit_rollback=True,
         hide_parameters=True,
         **options,
     )
