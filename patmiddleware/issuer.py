@@ -188,12 +188,12 @@ class Issuer:
 
     def revoke_owner(self, name: str, *, by: str | None = None, why: str = "") -> tuple[str, ...]:
         """Revoke every live token of an owner, as :meth:`revoke` does."""
-        return self._revoke(lambda: self._lineage.live(self.store.list(owner=name, revoked=False)), by, why)
+        return self._told(self._lineage.revoke_all(Revocation(self._now(), by, why), owner=name))
 
     def revoke_before(self, time: datetime, *, by: str | None = None, why: str = "") -> tuple[str, ...]:
         """Revoke every live token that was made before a time (aware), as :meth:`revoke` does."""
         issuance.check_moment(time)
-        return self._revoke(lambda: self._lineage.live(self.store.list(created_before=time, revoked=False)), by, why)
+        return self._told(self._lineage.revoke_all(Revocation(self._now(), by, why), created_before=time))
 
     def revoke_secret(self, secret: Secret | str, *, by: str | None = None, why: str = "") -> tuple[str, ...]:
         """Revoke the token that has this secret, as :meth:`revoke` does: whoever holds it may.
@@ -317,9 +317,13 @@ class Issuer:
         self._revoke(lambda: self._lineage.live(self.store.list(family=token.family)), "rotation reuse", why)
 
     def _revoke(self, find: Callable[[], Iterable[Token]], by: str | None, why: str) -> tuple[str, ...]:
+        return self._told(self._lineage.revoke(find, Revocation(self._now(), by, why)))
+
+    def _told(self, revoked: Iterable[Token]) -> tuple[str, ...]:
         ids = []
-        for token in self._lineage.revoke(find, Revocation(self._now(), by, why)):
-            self._tell("token.revoked", token, by=by, why=why)
+        for token in revoked:
+            revocation = token.revoked or Revocation(self._now())
+            self._tell("token.revoked", token, by=revocation.by, why=revocation.why)
             ids.append(token.id)
         return tuple(ids)
 

@@ -13,12 +13,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 from .changes import announce
 from .errors import BackendError, BackendUnavailable, ConflictError
 from .interfaces import Add, Remove, Replace, TokenStore, Transactional
 from .issuance import earliest, is_live
 from .model import Revocation, Token
+
+PAGE = 1000
+"""How many tokens are revoked in one transaction, where a rule says which."""
 
 ATTEMPTS = 100
 """How often a change is tried anew when others change the same records. Each failure is a success of somebody else."""
@@ -73,6 +78,31 @@ class Lineage:
             done |= {token.id: token for token in revoked}
             yield from revoked
         raise too_busy()
+
+    def revoke_all(self, revocation: Revocation, **filters: Any) -> Iterator[Token]:  # Any: as ``list`` takes them
+        """Revoke every live token that matches, as :meth:`revoke` does: page by page, for there may be millions.
+
+        Yields:
+            Each record once it is revoked. It ends when a look at all of them found none left.
+        """
+        found = True
+        while found:
+            found = False
+            for window in self._windows(**filters):
+                for token in self.revoke(partial(self._within, *window, **filters), revocation):
+                    found = True
+                    yield token
+
+    def _windows(self, **filters: Any) -> Iterator[tuple[str | None, str]]:  # Any: as above
+        """Give the ends of the pages of unrevoked tokens: the last id before each, and the last in it."""
+        start: str | None = None
+        while page := self._store.list(**filters, revoked=False, after=start, limit=PAGE):
+            yield start, page[-1].id
+            start = page[-1].id
+
+    def _within(self, start: str | None, end: str, **filters: Any) -> list[Token]:  # Any: as above
+        page = self._store.list(**filters, revoked=False, after=start, limit=PAGE)
+        return self.live(token for token in page if token.id <= end)
 
     def hand_over(self, token: Token, expires: datetime | None, successor: Token, secret: str) -> None:
         """Put a successor beside a token, let that expire, and move its children to the successor.

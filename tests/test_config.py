@@ -17,15 +17,14 @@ from webtest import TestApp
 
 from patmiddleware.audit import AuditLog
 from patmiddleware.config import PROBLEMS, Config, build, from_config, is_loopback, located, open_parts, store_of
+from patmiddleware.config.backends import DIRECTORY, INTROSPECTION, JWT, StoreSettings
 from patmiddleware.config.tables import (
     TABLES,
     AppSettings,
     AuditSettings,
-    DirectorySettings,
     MiddlewareSettings,
     PolicySettings,
     ServerSettings,
-    StoreSettings,
 )
 from patmiddleware.config.values import parse_duration
 from patmiddleware.errors import ConfigurationError
@@ -261,15 +260,8 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
         ],
     ),
     "groups to scopes": (
-        STORE + "[directory]\nurl='static:o.toml'\n[directory.scopes]\ndevelopers = ['READ']",
-        [
-            (
-                "PAT-E110",
-                "directory.scopes",
-                "a map of groups to scopes is not available in this version",
-                "remove the setting",
-            )
-        ],
+        STORE + "[directory]\nurl='static:o.toml'\n[directory.scopes]\ndevelopers = 'READ'",
+        [("PAT-E104", "directory.scopes.developers", "must be a list, not 'READ'", "write ['READ']")],
     ),
     "policy twice": (
         STORE + "[policy]\nfile = 'p.toml'\npreset = 'jira'",
@@ -367,7 +359,7 @@ def test_every_setting_is_read() -> None:
     assert config.middleware.accept == ("bearer", "basic", "header:X-API-Key")
     assert config.middleware.trusted_proxies == (ip_network("10.0.0.0/8"), "unix")
     assert (config.middleware.cache.lifetime, config.middleware.cache.poll) == (300.0, 0.25)
-    assert (config.store.url, config.store.peppers) == ("memory:", (PEPPER,))
+    assert (config.store.url, config.store.peppers) == (("memory:",), (PEPPER,))
     assert config.policy is not None
     assert config.policy.file == Path("/nowhere/policy.toml")
     assert (config.issuer.default_lifetime, config.issuer.maximum_lifetime) == (timedelta(days=30), None)
@@ -690,8 +682,6 @@ def test_the_example_has_the_defaults() -> None:
 KINDS = (
     MiddlewareSettings,
     CacheSettings,
-    StoreSettings,
-    DirectorySettings,
     PolicySettings,
     IssuerLimits,
     PasswordSettings,
@@ -701,15 +691,21 @@ KINDS = (
 )
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_example_has_every_setting(kind: type) -> None:
+NAMES = {
+    **{kind.__name__: [each.name.rstrip("_") for each in fields(kind)] for kind in (*KINDS, StoreSettings)},
+    "directory": ["url", *DIRECTORY],
+    "jwt": [*JWT],
+    "introspection": [*INTROSPECTION],
+}
+
+
+@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+def test_the_example_has_every_setting(names: list[str]) -> None:
     """No setting is missing from the example file, be it behind a ``#``."""
     text = (EXAMPLES / "patmiddleware.toml").read_text("utf-8")
 
     missing = [
-        name
-        for name in (each.name.rstrip("_") for each in fields(kind))
-        if not re.search(rf"^(?:# )?{name} = |^\[middleware\.{name}\]", text, re.MULTILINE)
+        name for name in names if not re.search(rf"^(?:# )?(?:{name} = |\[\w+\.{name}\])", text, re.MULTILINE)
     ]
 
     assert missing == []

@@ -19,7 +19,7 @@ from plain_store import PlainStore
 
 from patmiddleware.backends.memory import MemoryStore
 from patmiddleware.errors import BackendUnavailable, ConflictError, RefusedError
-from patmiddleware.interfaces import TokenStore
+from patmiddleware.interfaces import Add, TokenStore
 from patmiddleware.issuer import Issuer, IssuerLimits
 from patmiddleware.model import Grant, Minted, Secret, Token
 from patmiddleware.testing import FakeClock, FlakyStore
@@ -574,3 +574,22 @@ class PlainHistories(Histories):
 TestHistories = Histories.TestCase
 TestPlainHistories = PlainHistories.TestCase
 TestHistories.settings = TestPlainHistories.settings = settings(stateful_step_count=40)
+
+
+def test_many_are_revoked_page_by_page() -> None:
+    """A rule that names thousands is no single transaction; none is left out, also of those made meanwhile."""
+    store = FlakyStore()
+    store.store.commit([Add(Token(id=f"t{n:05}", owner="alice"), f"secret {n}") for n in range(2_500)])
+    late = [Token(id="a-late-one", owner="alice"), Token(id="z-late-one", owner="alice")]
+
+    def add_one_late(method: str) -> None:
+        if method == "commit" and late:
+            token = late.pop()
+            store.store.add(token, f"secret of {token.id}")
+
+    store.before = add_one_late
+    revoked = Issuer(store).revoke_owner("alice")
+
+    assert len(revoked) == len(set(revoked)) == 2_502
+    assert store.list(owner="alice", revoked=False) == []
+    assert store.calls["commit"] == 4

@@ -9,6 +9,7 @@ import click
 
 from ..config import Config, Parts, StoreSettings, open_parts
 from ..errors import BackendError, ConfigurationError, Problem
+from ..interfaces import Checkable, TokenStore
 from ..model import Secret
 from . import terminal
 from .invocation import Invocation, common, pass_invocation, store_file
@@ -29,7 +30,7 @@ def check(invocation: Invocation) -> None:
     if not config.read_well():
         raise ConfigurationError(config.problems())
     missing = _missing_store(config)
-    parts = open_parts(replace(config, store=StoreSettings(url="memory:")) if missing else config)
+    parts = open_parts(replace(config, store=StoreSettings(url=("memory:",))) if missing else config)
     problems = [*parts.problems, *_faults(parts)]
     facts, cautions = dict(_facts(config, parts, missing)), [str(caution) for caution in config.cautions()]
     if not invocation.json:
@@ -49,20 +50,34 @@ def _missing_store(config: Config) -> bool:
 
 def _faults(parts: Parts) -> Iterator[Problem]:
     """Ask the store and the directory something: that they could be opened need not mean that they answer."""
-    try:
-        if parts.store is not None:
-            parts.store.find(NOTHING)
-    except BackendError as error:
-        yield Problem("PAT-E111", "store.url", str(error))
-    try:
-        if parts.directory is not None:
-            parts.directory.find(NOBODY)
-    except BackendError as error:
-        yield Problem("PAT-E112", "directory.url", str(error))
+    for id, part, ask in (("PAT-E111", "store", _ask_store), ("PAT-E112", "directory", _ask_directory)):
+        try:
+            ask(parts)
+        except BackendError as error:
+            yield Problem(id, f"{part}.url", str(error))
+        except ConfigurationError as error:
+            yield from error.problems
+
+
+def _ask_store(parts: Parts) -> None:
+    if parts.store is None:
+        return
+    parts.store.find(NOTHING)
+    for part in (parts.store, getattr(parts.store, "events", None)):
+        # One that keeps its tokens itself reads them all for its check: that is for 'patmiddleware store check'.
+        if isinstance(part, Checkable) and not isinstance(part, TokenStore):
+            part.check()
+
+
+def _ask_directory(parts: Parts) -> None:
+    if isinstance(parts.directory, Checkable):
+        parts.directory.check()
+    if parts.directory is not None:
+        parts.directory.find(NOBODY)
 
 
 def _facts(config: Config, parts: Parts, missing: bool) -> Iterator[tuple[str, str]]:
-    kind = config.store.url.partition(":")[0]
+    kind = ", ".join(address.partition(":")[0] for address in config.store.url)
     host, port = config.server.listen
     yield "settings", str(config.path)
     yield (

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from ..audit import AuditLog
-from ..config import Config, audit_of, directory_of, located, policy_of, store_of
+from ..config import Config, audit_of, directory_of, located, managed_store_of, policy_of
 from ..errors import ConfigurationError, RefusedError
 from ..interfaces import Directory, TokenStore
 from ..issuer import Issuer
@@ -79,7 +79,7 @@ class Invocation:
         missing = file is not None and not file.exists()
         if missing and not create:
             raise RefusedError(f"there is no store at {file} yet: run 'patmiddleware store init', or create a token")
-        store = store_of(self.config)
+        store = managed_store_of(self.config)
         if not isinstance(store, TokenStore):
             raise RefusedError("this store can only be read: its tokens are managed where they come from")
         if missing:
@@ -111,7 +111,7 @@ class Invocation:
 
 def store_file(config: Config) -> Path | None:
     """Give the file that the store is in; None where it is not in one."""
-    scheme, _, rest = located(config.store.url, config.path.parent).partition(":")
+    scheme, _, rest = located(config.store.first, config.path.parent).partition(":")
     match scheme.partition("+")[0]:
         case "sqlite":
             path = rest.partition("?")[0].removeprefix("//").removeprefix("/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .backends import StoreSettings
 from .build import (
     Parts,
     application_of,
@@ -10,13 +11,13 @@ from .build import (
     directory_of,
     from_config,
     located,
+    managed_store_of,
     migrate_store,
     open_parts,
     policy_of,
     store_of,
 )
 from .file import Config, is_loopback
-from .tables import StoreSettings
 from .values import PROBLEMS, parse_duration
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "from_config",
     "is_loopback",
     "located",
+    "managed_store_of",
     "migrate_store",
     "open_parts",
     "parse_duration",

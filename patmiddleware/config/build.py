@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..audit import AuditLog
 from ..backends import open_directory, open_store
+from ..backends.chain import ChainReader
 from ..backends.memory import MemoryStore
-from ..errors import BackendError, ConfigurationError, Problem
+from ..errors import BackendError, ConfigurationError, Problem, RefusedError
 from ..interfaces import Directory, TokenReader, TokenStore
+from ..issuance import KnownScopes
 from ..issuer import Issuer
 from ..middleware import PATMiddleware
 from ..policy import Policy
 from .file import Config
 from .tables import MiddlewareSettings
-from .values import APPLICATION, AUDIT, DIRECTORY, POLICY, REQUIRED, STORE, nearest
+from .values import APPLICATION, AUDIT, BAD_VALUE, DIRECTORY, POLICY, REQUIRED, STORE, nearest
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -113,7 +115,18 @@ def open_parts(config: Config, *, audit: AuditLog | None = None) -> Parts:
             with blamed("issuer"):
                 Issuer(store, limits=config.issuer, policy=policy)
 
+    def judge_ceilings() -> None:
+        ceilings: Mapping[str, frozenset[str]] = (config.directory.settings if config.directory else {}).get(
+            "scopes", {}
+        )
+        for group, scopes in ceilings.items():
+            try:
+                KnownScopes(policy).check(scopes)
+            except RefusedError as error:
+                raise ConfigurationError(Problem(BAD_VALUE, f"directory.scopes.{group}", str(error))) from None
+
     middleware = attempt(wrap, "middleware")
+    attempt(judge_ceilings, "directory")
     attempt(judge_issuer, "issuer")
     return Parts(store, policy, directory, audit, application, middleware, tuple(dict.fromkeys(problems)))
 
@@ -161,20 +174,45 @@ def _blamed(problem: Problem, table: str, within: str) -> Problem:
 
 
 def store_of(config: Config) -> TokenReader:
-    """Open the store; a new one is created.
+    """Open the store; a new one is created. Of several addresses it is a chain.
 
     Raises:
         ConfigurationError: when its settings are wrong.
         BackendError: when it can't be opened now.
     """
     with blamed("store"):
-        settings = config.store
-        return open_store(
-            located(settings.url, config.path.parent),
-            prefix=settings.prefix,
-            peppers=settings.peppers,
-            foreign=settings.foreign,
+        first, *others = config.store.url
+        stores = [_opened(config, first, config.store.events), *(_opened(config, address) for address in others)]
+        return ChainReader(stores) if others else stores[0]
+
+
+def managed_store_of(config: Config) -> TokenReader:
+    """Open the store that tokens are made in: of several the first.
+
+    Raises:
+        ConfigurationError: when its settings are wrong.
+        BackendError: when it can't be opened now.
+    """
+    with blamed("store"):
+        return _opened(config, config.store.first, config.store.events)
+
+
+def _opened(config: Config, address: str, events: str | None = None) -> TokenReader:
+    store, folder = config.store, config.path.parent
+    settings = dict(store.of(address))
+    if "deny" in settings:
+        # The same tokens of ours are there, so under the same peppers.
+        settings["deny"] = open_store(
+            located(settings["deny"], folder), prefix=store.prefix, peppers=store.peppers, events=events
         )
+    return open_store(
+        located(address, folder),
+        prefix=store.prefix,
+        peppers=store.peppers,
+        foreign=store.foreign,
+        events=events,
+        settings=settings,
+    )
 
 
 def migrate_store(config: Config) -> bool:
@@ -184,13 +222,14 @@ def migrate_store(config: Config) -> bool:
         ConfigurationError: when it can't be, or is newer than this program.
         BackendError: when it can't be opened now.
     """
-    if not config.store.url.startswith(("sqlite:", "sqlite+")):
-        store_of(config)  # which refuses what is no store
+    address = config.store.first
+    if address.partition(":")[0].partition("+")[0].lower() not in ("sqlite", "postgresql", "mysql"):
+        managed_store_of(config)  # which refuses what is no store
         return False  # the other kinds have had one format only
     with blamed("store"):
         from ..backends.sql import SQLStore  # here, since it imports its driver
 
-        return SQLStore.migrate(located(config.store.url, config.path.parent))
+        return SQLStore.migrate(located(address, config.path.parent))
 
 
 def directory_of(config: Config) -> Directory | None:
@@ -199,7 +238,9 @@ def directory_of(config: Config) -> Directory | None:
     if settings is None:
         return None
     with blamed("directory"):
-        return open_directory(located(settings.url, config.path.parent))
+        # Of LDAP there may be several, and one text may hold them.
+        addresses = " ".join(located(address, config.path.parent) for address in settings.url)
+        return open_directory(addresses, settings=settings.settings)
 
 
 def policy_of(config: Config) -> Policy | None:
@@ -262,7 +303,7 @@ def _module(name: str, folder: Path) -> object:
 
 _PRESET = {"preset[0].name": "preset", "preset[0].mount": "mount"}
 _SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/)(?!:memory:)(.+)")
-_FILE = re.compile(r"((?:file|static):)(?!/)(.+)")
+_FILE = re.compile(r"((?:file|static|htpasswd):|jwt:(?!https?:))(?!/)(.+)", re.IGNORECASE)
 
 
 def located(url: str, folder: Path) -> str:

@@ -17,15 +17,14 @@ from typing import Any, Self
 from ..errors import ConfigurationError, Problem
 from ..issuer import IssuerLimits
 from ..passwords import PasswordSettings
+from .backends import DirectorySettings, StoreSettings
 from .tables import (
     TABLES,
     AppSettings,
     AuditSettings,
-    DirectorySettings,
     MiddlewareSettings,
     PolicySettings,
     ServerSettings,
-    StoreSettings,
 )
 from .values import (
     BEYOND_LOOPBACK,

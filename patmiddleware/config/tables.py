@@ -12,6 +12,8 @@ from ..annotate import Scrub
 from ..issuer import IssuerLimits
 from ..model import CacheSettings, Network
 from ..passwords import PasswordSettings
+from . import backends
+from .backends import StoreSettings
 from .values import (
     BAD_VALUE,
     REQUIRED,
@@ -19,7 +21,6 @@ from .values import (
     WRONG_TYPE,
     Place,
     Reader,
-    address,
     boolean,
     choice,
     gathered,
@@ -31,7 +32,6 @@ from .values import (
     not_yet,
     path,
     seconds,
-    secret,
     shown,
     text,
     trusted_proxy,
@@ -57,23 +57,6 @@ class MiddlewareSettings:
     raw_target: Literal["check", "ignore"] = "check"
     scrub: Scrub | None = None
     expiry_header: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreSettings:
-    """Where tokens are kept. The address and the peppers may be secret, so a repr hides them."""
-
-    url: str = field(default="", repr=False)
-    prefix: str = "pat"
-    peppers: tuple[str, ...] = field(default=(), repr=False)
-    foreign: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DirectorySettings:
-    """Who people are. The address may be secret."""
-
-    url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,9 +175,15 @@ TABLES: Mapping[str, Reader[Any]] = {
         },
     ),
     "store": table(
-        StoreSettings, {"url": address, "prefix": text, "peppers": list_of(secret), "foreign": boolean}, "url"
+        StoreSettings,
+        {
+            **backends.STORE,
+            "jwt": table(dict, backends.JWT, "issuer", "audience"),
+            "introspection": table(dict, backends.INTROSPECTION, "client_id", "client_secret"),
+        },
+        "url",
     ),
-    "directory": table(DirectorySettings, {"url": address, "scopes": not_yet("a map of groups to scopes is")}, "url"),
+    "directory": table(backends.directory, backends.DIRECTORY, "url"),
     "policy": table(PolicySettings, {"file": path, "preset": text, "mount": text}),
     "issuer": table(
         IssuerLimits,

@@ -1,0 +1,193 @@
+"""What a settings file may say of stores and directories: each kind has settings of its own beside what all have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, TypeAlias, TypeVar
+
+from .values import (
+    WRONG_TYPE,
+    Place,
+    Reader,
+    address,
+    boolean,
+    choice,
+    gathered,
+    list_of,
+    names,
+    path,
+    seconds,
+    secret,
+    shown,
+    text,
+    whole,
+)
+
+T = TypeVar("T")
+
+# Any: each kind of backend has settings of its own, which its constructor judges.
+Settings: TypeAlias = Mapping[str, Any]
+NONE: Settings = MappingProxyType({})
+KINDS = ("jwt", "introspection")
+"""Kinds of stores whose settings stand in a table of their own, since a chain may have several kinds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    """Where tokens are kept. Addresses and peppers may be secret, so a repr hides them.
+
+    Args:
+        url: one address or, for a chain, several; tokens are managed in the first.
+        events: what carries changes to other processes at once.
+        timeout: seconds that an SQL server is waited for.
+        pool: connections of a process to it.
+        jwt: what a ``jwt:`` store takes, by the names of its constructor; likewise ``introspection``.
+    """
+
+    url: tuple[str, ...] = field(default=(), repr=False)
+    prefix: str = "pat"
+    peppers: tuple[str, ...] = field(default=(), repr=False)
+    foreign: bool = True
+    events: str | None = field(default=None, repr=False)
+    timeout: float | None = None
+    pool: int | None = None
+    jwt: Settings = field(default=NONE, repr=False)
+    introspection: Settings = field(default=NONE, repr=False)
+
+    @property
+    def first(self) -> str:
+        """The address that tokens are managed at; empty where there is none."""
+        return self.url[0] if self.url else ""
+
+    def of(self, address: str) -> Settings:
+        """Give the settings for the store at one of the addresses."""
+        kind = address.partition(":")[0].lower()
+        if kind in KINDS:
+            found: Settings = getattr(self, kind)
+            return found
+        return {name: getattr(self, name) for name in ("timeout", "pool") if getattr(self, name) is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectorySettings:
+    """Who people are. The address may be secret.
+
+    Args:
+        url: one address, or those of several LDAP servers.
+        settings: what else this kind of directory takes, by the names of its constructor.
+    """
+
+    url: tuple[str, ...] = field(default=(), repr=False)
+    settings: Settings = field(default=NONE, repr=False)
+
+
+def one_or_more(read: Reader[T]) -> Reader[tuple[T, ...]]:
+    """Make a reader of one value, or of a list of at least one."""
+
+    def read_them(value: object, place: Place) -> tuple[T, ...]:
+        return list_of(read, least=1)(value, place) if isinstance(value, list) else (read(value, place),)
+
+    return read_them
+
+
+def by_name(read: Reader[T]) -> Reader[Mapping[str, T]]:
+    """Make a reader of a table whose keys are anybody's."""
+
+    def read_table(value: object, place: Place) -> Mapping[str, T]:
+        if not isinstance(value, dict):
+            raise place.problem(WRONG_TYPE, f"must be a table, not {shown(value)}")
+        return dict(gathered(lambda name: (name, read(value[name], place.at(name))), value))
+
+    return read_table
+
+
+def either(read: Reader[Any], other: Reader[Any], kind: type) -> Reader[Any]:  # Any: as the readers give it
+    """Make a reader that reads values of one kind by ``other``, and all else by ``read``."""
+    return lambda value, place: (other if isinstance(value, kind) else read)(value, place)
+
+
+SCOPES = by_name(names)
+
+JWT: Mapping[str, Reader[Any]] = {
+    "issuer": one_or_more(text),
+    "audience": one_or_more(text),
+    "algorithms": either(list_of(text), by_name(text), dict),
+    "typ": list_of(text),
+    "leeway": seconds,
+    "maximum_length": whole(64, 65_536),
+    "maximum_age": seconds,
+    "scopes_claim": text,
+    "scopes": SCOPES,
+    "owner_claim": text,
+    "token_id_claim": text,
+    "name_claim": text,
+    "deny": address,
+    "pins": list_of(text),
+    "ca_file": path,
+    "lifetime": seconds,
+    "stale": seconds,
+    "cooldown": seconds,
+    "timeout": seconds,
+}
+
+INTROSPECTION: Mapping[str, Reader[Any]] = {
+    "client_id": text,
+    "client_secret": secret,
+    "issuer": one_or_more(text),
+    "audience": one_or_more(text),
+    "scopes_claim": text,
+    "scopes": SCOPES,
+    "owner_claim": text,
+    "token_id_claim": text,
+    "name_claim": text,
+    "leeway": seconds,
+    "maximum_age": seconds,
+    "token_type_hint": text,
+    "ca_file": path,
+    "timeout": seconds,
+    "pool": whole(1, 1_000),
+}
+
+STORE: Mapping[str, Reader[Any]] = {
+    "url": one_or_more(address),
+    "prefix": text,
+    "peppers": list_of(secret),
+    "foreign": boolean,
+    "events": address,
+    "timeout": seconds,
+    "pool": whole(1, 1_000),
+}
+
+DIRECTORY: Mapping[str, Reader[Any]] = {
+    "url": one_or_more(address),
+    "scopes": SCOPES,
+    # htpasswd:
+    "group_file": path,
+    "reload": seconds,
+    "at_once": whole(1, 1_000),
+    "patience": seconds,
+    # ldap: and ldaps:
+    "bind_dn": text,
+    "bind_password": secret,
+    "user_attribute": text,
+    "filter": text,
+    "active": text,
+    "lockout_duration": seconds,
+    "groups": choice("memberOf", "search"),
+    "nested": either(choice("ad"), boolean, bool),
+    "group_base": text,
+    "group_filter": text,
+    "group_attribute": text,
+    "start_tls": boolean,
+    "ca_file": path,
+    "connect_timeout": seconds,
+    "timeout": seconds,
+    "pool": whole(1, 1_000),
+}
+
+
+def directory(url: tuple[str, ...], **settings: Any) -> DirectorySettings:  # Any: as the readers gave them
+    """Make the settings of a directory: all but the address are its constructor's."""
+    return DirectorySettings(url=url, settings=settings)
