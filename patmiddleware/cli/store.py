@@ -10,31 +10,23 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from contextlib import closing
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 
-from ..backends.file.disk import replace as write_whole
-from ..backends.file.journal import Journal, LineError, fresh
-from ..backends.file.records import decode, encode
+from .. import moving
 from ..config import migrate_store
 from ..errors import RefusedError
-from ..fields import check_owner, check_scopes
-from ..interfaces import Add, Checkable, TokenStore, Transactional
-from ..model import Digest, Revocation, Token
-from ..tokens import digest_to_store
+from ..interfaces import Checkable, TokenStore
 from . import terminal
+from .endpoints import refuse_same, settings_of, source_store, target_store
 from .invocation import Invocation, common, pass_invocation, store_file
 from .tokenview import state
 
-BATCH = 500
 STDIO = Path("-")
-DIGESTS = {"sha256": 32, "blake2b": 32}  # bytes
 
 
 @click.group()
@@ -91,26 +83,26 @@ def check(invocation: Invocation) -> None:
 @common
 @pass_invocation
 def export(invocation: Invocation, file: Path) -> None:
-    """Write all tokens to FILE, or to the standard output where FILE is '-'. It has digests in it, but no secrets."""
+    """Write all tokens to FILE, or to the standard output where FILE is '-'. It has digests in it, but no secrets.
+
+    FILE comes to be whole, or not at all.
+    """
     if file == STDIO and invocation.json:
         raise click.UsageError("'-' and --json can't both go to the standard output: name a file")
     if file != STDIO and file.exists():
         raise RefusedError(f"{file} is there already: choose another name, or remove it")
-    with terminal.progress("Reading") as step:
-        rows = []
-        for token, digest in invocation.store().records():
-            rows.append(encode(token, digest))
-            step()
-    if file == STDIO:
-        sys.stdout.buffer.writelines(fresh(rows))
-        terminal.note(f"Exported {_tokens(len(rows))}.")
-        return
-    write_whole(file, fresh(rows), beside=file)
-    with file.open("rb") as stream:
-        written = len(_read(stream, str(file)).rows)
-    if written != len(rows):
-        raise RefusedError(f"{file} holds {_tokens(written)} of {len(rows)}: the disk failed; export again elsewhere")
-    invocation.answer({"exported": written, "file": str(file)}, f"Exported {_tokens(written)} to {file}.")
+    source = invocation.store()
+    with closing(moving.NewExport(None if file == STDIO else file)) as target:
+        moved = moving.copy(source, target, progress=terminal.progress)
+        if not moved.verified:
+            file.unlink(missing_ok=True)
+            raise RefusedError("what was written can't be read back: the disk failed; export again elsewhere")
+        if file == STDIO:
+            target.write_to(sys.stdout.buffer)
+            terminal.note(f"Exported {_tokens(moved.copied)}.")
+            return
+    document = {"exported": moved.copied, "file": str(file), "digest": moved.target.digest}
+    invocation.answer(document, f"Exported {_tokens(moved.copied)} to {file}.", f"Digest: {moved.target.digest}")
 
 
 @store.command("import")
@@ -125,104 +117,69 @@ def import_(invocation: Invocation, file: Path) -> None:
     """
     name, _ = "the standard input" if file == STDIO else str(file), invocation.config  # wrong settings are told first
     with _spooled_stdin() if file == STDIO else file.open("rb") as stream:
-        rows = [_decoded(row, id, name) for id, row in _read(stream, name).rows.items()]
-    store = invocation.store(create=True)
-    new, revoked, differing = _judged(store, rows)
-    with terminal.progress("Importing", len(new)) as step:
-        for batch in _batches(new):
-            _add(store, batch)
-            step(len(batch))
-    missing = sum(store.get(token.id) is None for token, _ in new)
-    if missing:
-        raise RefusedError(f"{_tokens(missing)} didn't arrive: somebody removed them meanwhile; import again")
-    for there, revocation in revoked:
-        store.replace(replace(there, revoked=revocation), there)
-    counts = {"imported": len(new), "skipped": len(rows) - len(new), "revoked": len(revoked), "differing": differing}
-    skipped = f" {_tokens(counts['skipped'])} there already." if counts["skipped"] else ""
-    dead = f" {_tokens(len(revoked))} of those revoked, as in the file." if revoked else ""
-    invocation.answer(counts, f"Imported {_tokens(len(new))}.{skipped}{dead}")
+        source = moving.Export(stream, name)
+        _carry(invocation, source, invocation.store(create=True), "Imported", "the file")
 
 
-def _read(stream: BinaryIO, name: str) -> Journal:
+@store.command("copy")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@common
+@pass_invocation
+def copy(invocation: Invocation, source: str, target: str) -> None:
+    """Copy the tokens of a store into another one, which is made where there is none.
+
+    FROM and TO are each a settings file (*.toml), whose [store] is meant, with its peppers; or the address of a store;
+    or env:NAME, a variable of the environment with an address in it; or '-', the store of --config.
+
+    Nothing is written before every token was judged. What is there already is passed over, so that a copy that was
+    interrupted is run again; but what is revoked in FROM is revoked in TO too.
+    """
+    here, there = settings_of(source, "FROM", invocation), settings_of(target, "TO", invocation)
+    refuse_same(here, there)
+    _carry(invocation, source_store(here), target_store(there), "Copied", "the source")
+
+
+def _carry(invocation: Invocation, source: moving.Records, target: TokenStore, done: str, origin: str) -> None:
+    """Copy tokens into a store, and say what came of it.
+
+    Args:
+        done: what was done, in a word.
+        origin: what to call the source.
+    """
     try:
-        journal = Journal(stream)
-    except LineError as error:
-        raise RefusedError(f"{name}, {error}; nothing was imported") from None
-    if journal.offset < journal.seen.st_size:
-        raise RefusedError(f"{name}, line {journal.number + 1}: it is cut off; nothing was imported")
-    return journal
+        moved = moving.copy(source, target, progress=terminal.progress)
+    except KeyboardInterrupt:
+        terminal.note("What came over stays: run the same again to go on.")
+        raise
+    if moved.differing:
+        they = f"{_tokens(moved.differing)} differ from {origin} (revoked, say)"
+        terminal.note(f"Note: {they}; the store keeps what it has.")
+    if not moved.verified:
+        raise RefusedError(_mismatch(moved, done.lower(), origin))
+    words = f"{done} {_tokens(moved.copied)}."
+    if moved.skipped:
+        words += f" {_tokens(moved.skipped)} there already."
+    if moved.revoked:
+        words += f" {_tokens(moved.revoked)} of those revoked, as in {origin}."
+    counts = {name: getattr(moved, name) for name in ("skipped", "revoked", "differing")}
+    document = {done.lower(): moved.copied} | counts | {"tokens": moved.target.tokens, "digest": moved.target.digest}
+    invocation.answer(document, words, f"Verified: {_tokens(moved.target.tokens)}, digest {moved.target.digest}")
+
+
+def _mismatch(moved: moving.Moved, done: str, origin: str) -> str:
+    here, there = moved.source, moved.target
+    found = f"{_tokens(here.tokens)} with digest {here.digest}, and {there.tokens} with digest {there.digest} arrived"
+    message = f"{origin} had {found}" if here != there else f"{origin} has changed {_tokens(moved.behind)} since"
+    return f"{_tokens(moved.copied)} {done}, but {message}: somebody changes them at the same time; run the same again"
 
 
 def _spooled_stdin() -> BinaryIO:
-    """Give the standard input as a file, since it is read from its start."""
+    """Give the standard input as a file, since it is read several times."""
     spooled = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     shutil.copyfileobj(sys.stdin.buffer, spooled)
     spooled.flush()
     return spooled
-
-
-def _decoded(row: bytes, id: str, name: str) -> tuple[Token, Digest]:
-    try:
-        token, digest = decode(row)
-        check_owner(token.owner)
-        check_scopes(token.scopes)
-        if digest.kind in DIGESTS and len(digest.value) != DIGESTS[digest.kind]:
-            raise ValueError("a digest of this kind has another length")
-        return token, digest
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise RefusedError(f"{name}: the record of token {id} is not one; nothing was imported") from None
-
-
-def _judged(
-    store: TokenStore, rows: Sequence[tuple[Token, Digest]]
-) -> tuple[list[tuple[Token, Digest]], list[tuple[Token, Revocation]], int]:
-    """Give the tokens that are not in the store yet, those that only the file has as revoked, and how many else differ.
-
-    Raises:
-        RefusedError: when an id or a digest stands for another token there.
-    """
-    kept: dict[str, tuple[Token, Digest]] = {}
-    with terminal.progress("Comparing") as step:
-        for token, digest in store.records():
-            kept[token.id] = token, digest
-            step()
-    ids: Mapping[bytes, str] = {digest.value: id for id, (_, digest) in kept.items()}
-    new, revoked, differing = [], [], 0
-    for token, digest in rows:
-        forms = _forms(digest, getattr(store, "peppers", ()))
-        there = kept.get(token.id)
-        if any(ids.get(form.value, token.id) != token.id for form in forms):
-            raise RefusedError(f"the secret of {token.id} stands for another token in the store; nothing was imported")
-        if there is None:
-            new.append((token, digest))
-        elif there[1] not in forms:
-            raise RefusedError(f"the store has another token with the id {token.id}; nothing was imported")
-        elif token.revoked is not None and there[0].revoked is None:
-            revoked.append((there[0], token.revoked))
-        else:
-            differing += replace(token, last_used=None) != replace(there[0], last_used=None)
-    if differing:
-        terminal.note(f"Note: {_tokens(differing)} differ from the file (revoked, say); the store keeps what it has.")
-    return new, revoked, differing
-
-
-def _forms(digest: Digest, peppers: Sequence[bytes]) -> tuple[Digest, ...]:
-    """Give every form under which a store with these peppers may keep a digest."""
-    return (digest, *(digest_to_store(digest, (pepper,)) for pepper in peppers))
-
-
-def _batches(rows: Sequence[tuple[Token, Digest]]) -> Iterator[list[tuple[Token, Digest]]]:
-    rest = iter(rows)
-    while batch := list(islice(rest, BATCH)):
-        yield batch
-
-
-def _add(store: TokenStore, batch: Sequence[tuple[Token, Digest]]) -> None:
-    if isinstance(store, Transactional):
-        store.commit([Add(token, digest) for token, digest in batch])
-    else:
-        for token, digest in batch:
-            store.add(token, digest)
 
 
 def _count(store: TokenStore) -> int:

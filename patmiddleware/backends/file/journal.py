@@ -22,7 +22,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import BinaryIO
 
@@ -32,9 +32,9 @@ FORMAT = "patmiddleware tokens"
 VERSION = 1
 
 _SEAL_BYTES = 8
-_TAIL = len(b',"seal":""}') + 2 * _SEAL_BYTES
+TAIL = len(b',"seal":""}') + 2 * _SEAL_BYTES
 # Most lines are so. Their seal was checked, so there is no need to look at each with a JSON parser.
-_PLAIN_PUT = re.compile(rb'\{"put":(\{"id":"([^"\\]+)","digest":"([^"\\]+)",.+\})')
+PLAIN_PUT = re.compile(rb'\{"put":(\{"id":"([^"\\]+)","digest":"([^"\\]+)",.+\})')
 _LONGEST_HEADER = 1000
 
 
@@ -108,7 +108,7 @@ class Journal:
                     self._take(text, number)
             except LineError:
                 # A whole line and another byte is no unfinished line, but one whose line break was changed.
-                if text != line or not self.seal or _sealed(self.seal, text[:-1]):
+                if text != line or not self.seal or sealed(self.seal, text[:-1]):
                     raise
                 break
             self.ended = text != line
@@ -127,8 +127,8 @@ class Journal:
         return (b"" if self.ended else b"\n") + _line(body, self.seal)[0]
 
     def _take(self, text: bytes, number: int) -> None:
-        header = None if self.seal else _header(text, number)
-        seal = _sealed(self.seal, text)
+        header = None if self.seal else read_header(text, number)
+        seal = sealed(self.seal, text)
         if not seal:
             raise LineError(number, "it is damaged, or one before it was changed, added or left out (wrong seal)")
         if header:
@@ -149,7 +149,7 @@ class Journal:
 
     def _make(self, text: bytes) -> int:
         """Make the changes of a line, and give how many there are."""
-        if plain := _PLAIN_PUT.fullmatch(text, 0, len(text) - _TAIL):
+        if plain := PLAIN_PUT.fullmatch(text, 0, len(text) - TAIL):
             self._put(plain[2].decode(), plain[3].decode(), plain[1])
             return 1
         facts: Json = json.loads(text)
@@ -178,7 +178,18 @@ def fresh(rows: Collection[bytes] = (), revision: int = 0) -> Iterator[bytes]:
         rows: the records.
         revision: how many transactions were ever made.
     """
-    header = {"format": FORMAT, "version": VERSION, "revision": revision, "records": len(rows)}
+    return lines(rows, len(rows), revision)
+
+
+def lines(rows: Iterable[bytes], count: int, revision: int = 0) -> Iterator[bytes]:
+    """Give the lines as :func:`fresh` does, of records that may be too many to hold them all.
+
+    Args:
+        rows: the records.
+        count: how many they are.
+        revision: how many transactions were ever made.
+    """
+    header = {"format": FORMAT, "version": VERSION, "revision": revision, "records": count}
     # The salt makes the seals differ from those of any other file.
     line, seal = _line(dump(header | {"salt": secrets.token_hex(8)})[:-1], b"")
     yield line
@@ -197,7 +208,12 @@ def remove(id: str) -> bytes:
     return dump({"remove": id})
 
 
-def _header(text: bytes, number: int) -> Json:
+def read_header(text: bytes, number: int) -> Json:
+    """Give what the first line says.
+
+    Raises:
+        LineError: when it is no file of ours, or one of another version.
+    """
     try:
         header: Json = json.loads(text[:_LONGEST_HEADER])
         ours = header["format"] == FORMAT
@@ -215,10 +231,10 @@ def _seal(before: bytes, body: bytes) -> bytes:
     return blake2b(before + body, digest_size=_SEAL_BYTES).digest()
 
 
-def _sealed(before: bytes, text: bytes) -> bytes:
+def sealed(before: bytes, text: bytes) -> bytes:
     """Give the seal of a line, or nothing where it bears a wrong one."""
-    seal = _seal(before, text[:-_TAIL])
-    return seal if text[-_TAIL:] == _tail(seal) else b""
+    seal = _seal(before, text[:-TAIL])
+    return seal if text[-TAIL:] == _tail(seal) else b""
 
 
 def _tail(seal: bytes) -> bytes:

@@ -1,0 +1,69 @@
+"""Write to the target in batches, and count what was written."""
+
+from __future__ import annotations
+
+from ..interfaces import Add, Replace, TokenStore, Transactional
+from ..model import Use
+from .exports import NewExport
+from .judging import Verdict
+
+BATCH = 500
+"""How many changes make one transaction."""
+
+
+class Writer:
+    """Makes the changes that verdicts ask for.
+
+    Args:
+        target: a store with transactions, any other store (then it is a change at a time), or an export to be.
+
+    Attributes:
+        copied: tokens that were added.
+        revoked: tokens that were revoked.
+    """
+
+    def __init__(self, target: TokenStore | NewExport) -> None:
+        self._target = target
+        self._changes: list[Add | Replace] = []
+        self._uses: dict[str, Use] = {}
+        self.copied = self.revoked = 0
+
+    def take(self, verdict: Verdict) -> None:
+        """Do what a verdict asks for, at the latest when :meth:`flush` is called.
+
+        Raises:
+            ConflictError: when the target has changed meanwhile.
+            BackendUnavailable: when it can't be written.
+        """
+        if verdict.change is not None:
+            self._changes.append(verdict.change)
+        if verdict.use is not None:
+            self._uses[verdict.token.id] = verdict.use
+        if len(self._changes) + len(self._uses) >= BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Do what is left to do; raises as :meth:`take` does."""
+        changes, self._changes = self._changes, []
+        uses, self._uses = self._uses, {}
+        if isinstance(self._target, NewExport | Transactional):
+            if changes:
+                self._target.commit(changes)
+                self._tally(*changes)
+        else:
+            for change in changes:
+                self._make(self._target, change)
+                self._tally(change)
+        if uses and not isinstance(self._target, NewExport):
+            self._target.record_use(uses)
+
+    def _make(self, store: TokenStore, change: Add | Replace) -> None:
+        if isinstance(change, Add):
+            store.add(change.token, change.secret_or_digest)
+        else:
+            store.replace(change.token, change.expected)
+
+    def _tally(self, *changes: Add | Replace) -> None:
+        added = sum(isinstance(change, Add) for change in changes)
+        self.copied += added
+        self.revoked += len(changes) - added
