@@ -7,6 +7,8 @@ variable of the environment that holds an address; or ``-``, the store of ``--co
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -38,24 +40,24 @@ def settings_of(words: str, side: str, invocation: Invocation) -> Config:
     """
     if words == OWN:
         return invocation.config
-    if words.endswith(".toml"):
-        config = Config.from_file(words)
-    else:
-        config = Config.from_dict({"store": {"url": _address(words, side)}}, Path.cwd() / side)
+    config = Config.from_file(words) if words.endswith(".toml") else _config_of(words, side)
     if not config.read_well("store"):
-        raise ConfigurationError(config.problems())
+        raise _about(side, config.problems())
     return config
 
 
-def _address(words: str, side: str) -> str:
-    if words.startswith(_VARIABLE):
-        name = words.removeprefix(_VARIABLE)
-        if address := os.environ.get(name):
-            return address
-        raise ConfigurationError(Problem("PAT-E108", side, f"the environment variable {name} is not set"))
-    if _has_password(words):
+def _config_of(address: str, side: str) -> Config:
+    if address.startswith(_VARIABLE):
+        url: object = {"env": address.removeprefix(_VARIABLE)}
+    elif _has_password(address):
         raise click.BadParameter(f"others can see a password on a command line: {_HIDE}", param_hint=side)
-    return words
+    else:
+        url = address
+    return Config.from_dict({"store": {"url": url}}, Path.cwd() / side)
+
+
+def _about(side: str, problems: Iterable[Problem]) -> ConfigurationError:
+    return ConfigurationError(replace(problem, setting=f"{side}: {problem.setting}") for problem in problems)
 
 
 def _has_password(address: str) -> bool:
@@ -68,7 +70,7 @@ def _has_password(address: str) -> bool:
 
 
 def source_store(config: Config) -> TokenStore:
-    """Open the store that tokens come from.
+    """Open the store that tokens come from, ``FROM``.
 
     Raises:
         ConfigurationError: when it can't be opened.
@@ -77,11 +79,11 @@ def source_store(config: Config) -> TokenStore:
     file = store_file(config)
     if file is not None and not file.exists():
         raise RefusedError(f"there is no store at {file}")
-    return _managed(config, "its tokens can't be listed")
+    return _opened(config, "FROM", "its tokens can't be listed")
 
 
 def target_store(config: Config) -> TokenStore:
-    """Open the store that tokens go to; where there is none, it is made.
+    """Open the store that tokens go to, ``TO``; where there is none, it is made.
 
     Raises:
         ConfigurationError: when it can't be opened.
@@ -89,18 +91,21 @@ def target_store(config: Config) -> TokenStore:
     """
     file = store_file(config)
     missing = file is not None and not file.exists()
-    store = _managed(config, "its tokens are managed where they come from")
+    store = _opened(config, "TO", "its tokens are managed where they come from")
     if missing:
         terminal.note(f"There was no store at {file} yet: made a new one.")
     return store
 
 
-def _managed(config: Config, why_not: str) -> TokenStore:
+def _opened(config: Config, side: str, why_not: str) -> TokenStore:
     if config.store.url.partition(":")[0].lower() == _NOWHERE:
-        raise RefusedError("a store in memory is empty before a command, and gone after it")
-    store = store_of(config)
+        raise RefusedError(f"{side}: a store in memory is empty before a command, and gone after it")
+    try:
+        store = store_of(config)
+    except ConfigurationError as error:
+        raise _about(side, error.problems) from error
     if not isinstance(store, TokenStore):
-        raise RefusedError(f"this store can only be read: {why_not}")
+        raise RefusedError(f"{side}: this store can only be read: {why_not}")
     return store
 
 

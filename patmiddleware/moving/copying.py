@@ -107,7 +107,7 @@ class _Copy:
     ) -> None:
         self._source, self._target = source, target
         self._progress, self._clock = progress, clock
-        self._judge = Judge(getattr(target, "peppers", ()))
+        self._judge = Judge(getattr(target, "peppers", ()), getattr(source, "peppers", ()))
         self._writer = Writer(target)
         self._count: int | None = source.count() if isinstance(source, Counted) else None
 

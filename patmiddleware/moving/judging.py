@@ -79,15 +79,16 @@ class Judge:
 
     Args:
         peppers: the target's, newest first; None: it keeps every digest as it is, and only hands it on.
+        known: the source's, to tell that its digest is of the same secret as a plain one in the target.
     """
 
-    def __init__(self, peppers: Sequence[bytes] | None) -> None:
-        self._peppers = peppers or ()
+    def __init__(self, peppers: Sequence[bytes] | None, known: Sequence[bytes] = ()) -> None:
+        self._peppers, self._known = peppers or (), known
         self._keys = None if peppers is None else {digest_to_store(_ANY, (pepper,)).key_id for pepper in peppers}
 
     def forms(self, digest: Digest) -> tuple[Digest, ...]:
         """Give every form under which the target may keep a digest."""
-        return (digest, *(digest_to_store(digest, (pepper,)) for pepper in self._peppers))
+        return _forms(digest, self._peppers)
 
     def __call__(self, record: Record, there: Record | None) -> Verdict:
         """Judge one token: a new one is added, a revocation is carried over, nothing else is touched.
@@ -110,7 +111,7 @@ class Judge:
         if token.revoked is not None and kept.revoked is None:
             becomes = replace(kept, revoked=token.revoked)
             change = Replace(becomes, kept)
-        return Verdict(becomes, kept_digest, change, _without_use(becomes) != _without_use(token), _newer(token, kept))
+        return Verdict(becomes, kept_digest, change, not _alike(becomes, token), _newer(token, kept))
 
     def _refuse_unusable(self, token: Token, digest: Digest) -> None:
         if digest.kind == "blake2b" and self._keys is not None and digest.key_id not in self._keys:
@@ -121,15 +122,20 @@ class Judge:
 
     def _may_be_the_same(self, record: Record, there: Record) -> bool:
         (token, digest), (kept, kept_digest) = record, there
-        if kept_digest in self.forms(digest) or digest in self.forms(kept_digest):
+        if kept_digest in self.forms(digest) or digest in _forms(kept_digest, self._known):
             return True
         # Jira's slow hash gives way to a fast digest at the first use. Whether both are of one secret can't be told.
         changed = (digest.kind == "pkcs5s2") != (kept_digest.kind == "pkcs5s2")
         return changed and (token.owner, token.created) == (kept.owner, kept.created)
 
 
-def _without_use(token: Token) -> Token:
-    return replace(token, last_used=None)
+def _forms(digest: Digest, peppers: Sequence[bytes]) -> tuple[Digest, ...]:
+    return (digest, *(digest_to_store(digest, (pepper,)) for pepper in peppers))
+
+
+def _alike(one: Token, other: Token) -> bool:
+    """Say whether two records are the same but for their last use."""
+    return (one if one.last_used == other.last_used else replace(one, last_used=other.last_used)) == other
 
 
 def _newer(token: Token, kept: Token) -> Use | None:

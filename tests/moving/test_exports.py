@@ -1,0 +1,125 @@
+"""Exports."""
+
+from __future__ import annotations
+
+import io
+import tracemalloc
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from patmiddleware.backends.file import FileStore
+from patmiddleware.backends.file.journal import fresh
+from patmiddleware.backends.file.records import encode
+from patmiddleware.backends.memory import MemoryStore
+from patmiddleware.errors import RefusedError
+from patmiddleware.model import Digest, Token
+from patmiddleware.moving import Export, NewExport, copy
+from patmiddleware.testing import sample_token
+
+IDS = ["-", "10", "9", "A", "_", "a\nb", "ä", "\uff5e", "\U0001f600"]
+
+
+def filled(*ids: str) -> MemoryStore:
+    store = MemoryStore()
+    for id in ids:
+        store.add(sample_token(id, parent=None), id)
+    return store
+
+
+def exported(path: Path, *ids: str) -> Path:
+    with closing(NewExport(path)) as target:
+        assert copy(filled(*ids), target).verified
+    return path
+
+
+@pytest.mark.parametrize("ids", [[], ["one"], IDS])
+def test_an_export_has_all_tokens(tmp_path: Path, ids: list[str]) -> None:
+    """Whatever their ids are; and it is a token file."""
+    path = exported(tmp_path / "x", *ids)
+
+    with path.open("rb") as stream:
+        export = Export(stream, "x")
+        assert (export.count(), list(export.records())) == (len(ids), list(filled(*ids).records()))
+        assert list(export.records()) == list(export.records())
+    assert list(FileStore(path).records()) == list(filled(*ids).records())
+
+
+def test_an_export_is_whole_or_not_there(tmp_path: Path) -> None:
+    """Until it is finished there is no file, and nothing beside it."""
+    with closing(NewExport(tmp_path / "x")) as target:
+        pairs = filled(*IDS).records()
+
+        def breaking(records: object = pairs) -> object:
+            yield from pairs
+            raise RefusedError("broken")
+
+        class Source:
+            records = staticmethod(breaking)
+
+        with pytest.raises(RefusedError, match="broken"):
+            copy(Source(), target)  # type: ignore[arg-type]
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_without_a_name(tmp_path: Path) -> None:
+    """It is written to any stream, and is the same file."""
+    out = io.BytesIO()
+    with closing(NewExport()) as target:
+        assert copy(filled(*IDS), target).verified
+        target.write_to(out)
+
+    (tmp_path / "x").write_bytes(out.getvalue())
+    with (tmp_path / "x").open("rb") as stream:
+        assert Export(stream, "x").count() == len(IDS)
+
+
+def test_a_store_that_is_in_use_is_taken_for_an_export(tmp_path: Path) -> None:
+    """What is dead in it is not, and its tokens come in order."""
+    store = FileStore(tmp_path / "x")
+    for id in ("c", "a", "b"):
+        store.add(sample_token(id), id)
+    store.remove("a")
+    store.replace(sample_token("b", name="new"), sample_token("b"))
+
+    with store.path.open("rb") as stream:
+        assert list(Export(stream, "x").records()) == list(store.records())
+
+
+def test_an_export_of_ours_is_not_held_in_memory(tmp_path: Path) -> None:
+    """It is read line by line, so its size does not matter."""
+    path = exported(tmp_path / "x", *(f"{number:04}" for number in range(500)))
+
+    tracemalloc.start()
+    try:
+        with path.open("rb") as stream:
+            assert sum(1 for _ in Export(stream, "x").records()) == 500
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < path.stat().st_size / 4
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    """What was judged is not what would be written."""
+    path = exported(tmp_path / "x", "a", "b")
+
+    with path.open("rb") as stream:
+        export = Export(stream, "x")
+        path.write_bytes(path.read_bytes().replace(b"alice", b"mallo"))
+
+        with pytest.raises(RefusedError, match="x was changed while it was read"):
+            list(export.records())
+
+
+@pytest.mark.parametrize("id", ["one", "zw\u00f6lf"])
+def test_a_record_that_is_none_is_named(tmp_path: Path, id: str) -> None:
+    """By the file and its id."""
+    row = encode(Token(id, "alice", scopes=frozenset({"two words"})), Digest("sha256", "", bytes(32)))
+    (tmp_path / "x").write_bytes(b"".join(fresh([row])))
+
+    with (tmp_path / "x").open("rb") as stream, pytest.raises(RefusedError, match=f"x: the record of token {id} is"):
+        list(Export(stream, "x").records())
