@@ -110,8 +110,10 @@ class Invocation:
 
 
 def store_file(config: Config) -> Path | None:
-    """Give the file that the store is in; None where it is not in one."""
+    """Give the file that the store is in; None where it is not in one, or where the address names a host."""
     scheme, _, rest = located(config.store.first, config.path.parent).partition(":")
+    if rest.startswith("//") and not rest.startswith("///"):
+        return None  # opening it is refused; what stands there may be a password, so it must not become a path
     match scheme.partition("+")[0]:
         case "sqlite":
             path = rest.partition("?")[0].removeprefix("//").removeprefix("/")

@@ -103,6 +103,8 @@ class Step(Protocol):
 def progress(label: str, total: int | None = None) -> Iterator[Step]:
     """Show a progress bar on standard error while work goes on: only on a terminal, and where it takes a while.
 
+    It shows how much is done, how fast, and what time is left.
+
     Args:
         label: what is being done.
         total: how many pieces there are, where that is known.
@@ -112,13 +114,15 @@ def progress(label: str, total: int | None = None) -> Iterator[Step]:
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    texts = (TextColumn("{task.description}"), TextColumn("{task.fields[rate]}"))
+    columns = (texts[0], BarColumn(), MofNCompleteColumn(), texts[1], TimeRemainingColumn())
     bar = Progress(*columns, console=console(sys.stderr), transient=True)
-    task, shown_from = bar.add_task(label, total=total), monotonic() + WHILE
+    task, began = bar.add_task(label, total=total, rate=""), monotonic()
 
     def step(done: int = 1) -> None:
         bar.advance(task, done)
-        if monotonic() > shown_from:
+        if (elapsed := monotonic() - began) > WHILE:
+            bar.update(task, rate=f"{bar.tasks[0].completed / elapsed:,.0f}/s")
             bar.start()
 
     try:

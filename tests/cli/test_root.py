@@ -51,6 +51,7 @@ ARGUMENTS = {
     ("policy", "explain"): ["GET", "/"],
     ("store", "export"): ["x"],
     ("store", "import"): [__file__],
+    ("store", "copy"): ["-", "memory:"],
 }
 NEED_SETTINGS = [
     path for path in EVERY if path not in (("demo",), ("completion",), ("token", "adopt"), ("token", "pattern"))
