@@ -26,6 +26,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import BinaryIO
 
+from .index import Index
 from .records import Json, dump
 
 FORMAT = "patmiddleware tokens"
@@ -75,15 +76,38 @@ class Journal:
 
     seen: os.stat_result
 
-    __slots__ = ("_records", "changes", "ended", "ids", "number", "offset", "revision", "rows", "seal", "seen")
+    __slots__ = (
+        "_index",
+        "_records",
+        "changes",
+        "ended",
+        "ids",
+        "number",
+        "offset",
+        "revision",
+        "rows",
+        "seal",
+        "seen",
+    )
 
     def __init__(self, stream: BinaryIO) -> None:
         self.rows: dict[str, bytes] = {}
         self.ids: dict[str, str] = {}
+        self._index: Index | None = None
         self.revision = self.changes = self.number = self.offset = self._records = 0
         self.ended = True
         self.seal = b""
         self.read(stream)
+
+    def naming(self, name: str, value: str) -> Collection[str]:
+        """Give the ids whose records may have this owner, parent or family, and all that do.
+
+        Who never asks pays nothing for it; the first time costs a look at every record.
+        """
+        if self._index is None:
+            self._index = Index(self.rows)
+        found = self._index.ids(name, value)
+        return {*found, value} if name == "family" and value in self.rows else found
 
     def continues_in(self, stream: BinaryIO) -> bool:
         """Say whether this is still the same file, and longer, with the last line read where it stood."""
@@ -161,6 +185,8 @@ class Journal:
             else:
                 row = self.rows.pop(change["remove"])
                 del self.ids[json.loads(row)["digest"]]
+                if self._index is not None:
+                    self._index.discard(change["remove"], row)
         return len(changes)
 
     def _put(self, id: str, digest: str, row: bytes) -> None:
@@ -168,6 +194,9 @@ class Journal:
             raise ValueError("one digest for two tokens")
         if id in self.rows and json.loads(self.rows[id])["digest"] != digest:
             raise ValueError("two tokens with one id")
+        if self._index is not None:
+            self._index.discard(id, self.rows.get(id, b""))
+            self._index.add(id, row)
         self.rows[id] = row
 
 

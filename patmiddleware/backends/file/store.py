@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -15,7 +15,7 @@ from ...interfaces import Add, Change, Events, Remove, Replace
 from ...model import Digest, Secret, Token, Use
 from ...tokens import DEFAULT_PREFIX, check_peppers, check_prefix, digest_to_store, digests
 from .journal import Journal, put, remove
-from .records import decode, digest_text, dump, encode
+from .records import decode, digest_text, encode
 from .tokenfile import TokenFile
 from .uses import UsesFile, newest
 
@@ -110,10 +110,9 @@ class FileStore:
         limit: int | None = None,
     ) -> Sequence[Token]:
         """Give the records that match every filter that is given, ordered by id."""
-        # A look for the text spares making tokens of most rows; whether they match is judged below.
-        given = {"owner": owner, "parent": parent}
-        texts = [dump({name: value})[1:-1] for name, value in given.items() if value is not None]
-        rows = self._rows(lambda id, row: (after is None or id > after) and all(text in row for text in texts))
+        given = {"owner": owner, "family": family, "parent": parent}
+        named = [(name, value) for name, value in given.items() if value is not None]
+        rows = self._rows(named, after)
         matching = (
             token
             for token, _ in map(self._record, rows)
@@ -169,14 +168,32 @@ class FileStore:
 
     def records(self) -> Iterator[tuple[Token, Digest]]:
         """Give every record with its digest, as they are at the call, ordered by id."""
-        return map(self._record, self._rows(lambda id, row: True))
+        return map(self._record, self._rows())
 
-    def _rows(self, wanted: Callable[[str, bytes], bool]) -> Sequence[bytes]:
-        """Give the rows that are wanted, ordered by id."""
+    def count(self) -> int:
+        """Tell how many tokens there are.
+
+        Raises:
+            BackendUnavailable: when it can't be said.
+        """
+        with self._file.journal() as journal:
+            return len(journal.rows)
+
+    def _rows(self, named: Sequence[tuple[str, str]] = (), after: str | None = None) -> Sequence[bytes]:
+        """Give rows, ordered by id.
+
+        Args:
+            named: what they must have: of these names and values the rarest is looked at.
+            after: only of ids greater than this one.
+        """
         self._uses.refresh()
         with self._file.journal() as journal:
-            rows = list(journal.rows.items())
-        return [row for _, row in sorted((id, row) for id, row in rows if wanted(id, row))]
+            if named:
+                ids = min((journal.naming(name, value) for name, value in named), key=len)
+                rows = [(id, journal.rows[id]) for id in ids]
+            else:
+                rows = list(journal.rows.items())
+        return [row for _, row in sorted((id, row) for id, row in rows if after is None or id > after)]
 
     def _record(self, row: bytes) -> tuple[Token, Digest]:
         try:
