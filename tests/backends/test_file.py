@@ -534,6 +534,32 @@ def test_another_file_in_its_place_is_read_whole(path: Path, how: str) -> None:
     assert store.find(Secret("t0")) is None
 
 
+@pytest.mark.parametrize("since", [0, 1, 2, 3])
+@pytest.mark.parametrize("meanwhile", ["nothing", "bad"])
+def test_a_backup_that_is_put_back_repeats_no_revision(path: Path, since: int, meanwhile: str) -> None:
+    """However many changes it has seen since: a cache that knew a number would take its tokens for the same."""
+    store, backup = filled(path), path.with_name("backup")
+    shutil.copy2(path, backup)
+    told = [store.revision()]
+    for number in range(2):
+        store.replace(sample_token(f"t{number}", revoked=Revocation(NOON)), sample_token(f"t{number}"))
+        told.append(store.revision())
+    other = FileStore(backup)
+    for number in range(since):
+        other.add(sample_token(f"since {number}"), f"since {number}")
+    if meanwhile == "bad":
+        path.write_bytes(b"bad")
+        with pytest.raises(BackendUnavailable):
+            store.revision()
+
+    os.replace(backup, path)
+    told.append(store.revision())
+    store.remove("t2")
+    told.append(store.revision())
+
+    assert told == sorted(set(told))
+
+
 def test_another_file_in_its_place_is_not_taken_for_an_unfinished_line(path: Path) -> None:
     """Where this process stopped reading, the other file has the middle of a line, and that lacks its line break."""
     store, other = filled(path), path.with_name("other")

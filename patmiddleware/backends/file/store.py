@@ -78,9 +78,12 @@ class FileStore:
         return None
 
     def revision(self) -> int:
-        """Count the transactions; every process that has seen the same file counts the same."""
-        with self._file.journal() as journal:
-            return journal.revision
+        """Count the transactions. A backup that takes the file's place never brings a number back.
+
+        Raises:
+            BackendUnavailable: when it can't be said.
+        """
+        return self._file.revision()
 
     def add(self, token: Token, secret_or_digest: Secret | Digest | str) -> None:
         """Keep a new token, with the last use that it brings along.

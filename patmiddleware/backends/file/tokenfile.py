@@ -43,6 +43,7 @@ class TokenFile:
         self._last_good: Journal | None = None
         self._bad: tuple[os.stat_result, LineError] | None = None
         self._complaint: str | None = None
+        self._told = self._raised = 0
         self._many_dead = MANY_DEAD
         self._open()
         hold_while_forking(self)
@@ -63,6 +64,19 @@ class TokenFile:
                 raise self._unavailable(f"{self.path} can't be read: {_reason(error)}") from error
             self._complaint = None
             yield journal
+
+    def revision(self) -> int:
+        """Count the transactions.
+
+        Never gives one number for two contents: where an older file took the place of a newer one, as when a backup is
+        put back under a running server, this process counts on from what it said last.
+
+        Raises:
+            BackendUnavailable: as :meth:`journal` does.
+        """
+        with self.journal() as journal:
+            self._told = journal.revision + self._raised
+            return self._told
 
     @contextmanager
     def last_good(self) -> Iterator[Journal | None]:
@@ -146,11 +160,20 @@ class TokenFile:
         if self._bad and _same(found, self._bad[0]):
             raise LineError(self._bad[1].number, self._bad[1].reason)
         _check(self.path, found)
-        self._journal, self._last_good = None, journal or self._last_good
+        before = journal or self._last_good
+        self._journal, self._last_good = None, before
         with open(self.path, "rb") as stream:
-            self._journal = self._read(stream, journal)
+            self._journal = now = self._read(stream, journal)
         self._bad = self._last_good = None
-        return self._journal
+        if before and before is not now:
+            self._count_on(before, now)
+        return now
+
+    def _count_on(self, before: Journal, now: Journal) -> None:
+        # A compaction leaves both as they are: a cache need not ask again because of it.
+        same = before.revision == now.revision and before.rows == now.rows
+        if not same and now.revision + self._raised <= self._told:
+            self._raised = self._told + 1 - now.revision
 
     def _read(self, stream: BinaryIO, journal: Journal | None) -> Journal:
         try:
