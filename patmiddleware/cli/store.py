@@ -85,7 +85,7 @@ def check(invocation: Invocation) -> None:
 def export(invocation: Invocation, file: Path) -> None:
     """Write all tokens to FILE, or to the standard output where FILE is '-'. It has digests in it, but no secrets.
 
-    FILE comes to be whole, or not at all.
+    FILE comes to be when all of it was written and read back.
     """
     if file == STDIO and invocation.json:
         raise click.UsageError("'-' and --json can't both go to the standard output: name a file")
@@ -95,12 +95,12 @@ def export(invocation: Invocation, file: Path) -> None:
     with closing(moving.NewExport(None if file == STDIO else file)) as target:
         moved = moving.copy(source, target, progress=terminal.progress)
         if not moved.verified:
-            file.unlink(missing_ok=True)
             raise RefusedError("what was written can't be read back: the disk failed; export again elsewhere")
         if file == STDIO:
             target.write_to(sys.stdout.buffer)
             terminal.note(f"Exported {_tokens(moved.copied)}.")
             return
+        target.keep()
     document = {"exported": moved.copied, "file": str(file), "digest": moved.target.digest}
     invocation.answer(document, f"Exported {_tokens(moved.copied)} to {file}.", f"Digest: {moved.target.digest}")
 

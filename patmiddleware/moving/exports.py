@@ -7,6 +7,7 @@ line by line, however long it is; any other token file is taken as well, and hel
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from ..backends.file.disk import replace as write_whole
+from ..backends.file.disk import sync_folder
 from ..backends.file.journal import PLAIN_PUT, TAIL, Journal, LineError, lines, read_header, sealed
 from ..backends.file.records import decode, encode
 from ..errors import RefusedError
@@ -87,7 +89,7 @@ class NewExport:
     """An export to be. It takes tokens as a store does, ordered by id, and is written once, when it is finished.
 
     Args:
-        path: of the file, which comes to be whole or not at all; None: a nameless one, for :meth:`write_to`.
+        path: where :meth:`keep` puts the file; None: it has no name, and is for :meth:`write_to`.
 
     Attributes:
         peppers: None: each digest is kept as it is.
@@ -97,16 +99,19 @@ class NewExport:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
+        self._part = path and path.with_name(f"{path.name}.part")
         # How many there are must stand before them.
         self._rows = TemporaryFile(dir=path and path.parent)  # noqa: SIM115 - until `close`
         self._count = 0
         self._stream: BinaryIO | None = None
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Let go of the files. One that was not kept is gone."""
         self._rows.close()
         if self._stream is not None:
             self._stream.close()
+        if self._part is not None:
+            self._part.unlink(missing_ok=True)
 
     def commit(self, changes: Iterable[Change]) -> None:
         """Take tokens. There is nothing yet that could be changed in another way."""
@@ -115,20 +120,30 @@ class NewExport:
         self._count += len(adds)
 
     def finish(self) -> None:
-        """Write the file.
+        """Write the file, which is then looked at, and kept if it is as it should be.
 
         Raises:
             OSError: when it can't be written; then there is none.
         """
         self._rows.seek(0)
         whole = lines((row.removesuffix(b"\n") for row in self._rows), self._count)
-        if self._path is None:
+        if self._path is None or self._part is None:
             self._stream = TemporaryFile()  # noqa: SIM115 - until `close`
             self._stream.writelines(whole)
             self._stream.flush()
         else:
-            write_whole(self._path, whole, beside=self._path)
-            self._stream = self._path.open("rb")
+            write_whole(self._part, whole, beside=self._path)
+            self._stream = self._part.open("rb")
+
+    def keep(self) -> None:
+        """Let the finished file have its name.
+
+        Raises:
+            OSError: when it can't have it.
+        """
+        if self._path is not None and self._part is not None:
+            os.replace(self._part, self._path)
+            sync_folder(self._path.parent)
 
     def write_to(self, out: BinaryIO) -> None:
         """Write the finished file to another one."""
@@ -138,7 +153,7 @@ class NewExport:
 
     def records(self) -> Iterator[tuple[Token, Digest]]:
         """Give what stands in the finished file; before that, nothing."""
-        return iter(()) if self._stream is None else Export(self._stream, str(self._path or "the export")).records()
+        return iter(()) if self._stream is None else Export(self._stream, str(self._part or "the export")).records()
 
 
 def _plain_rows(stream: BinaryIO) -> Iterator[bytes]:

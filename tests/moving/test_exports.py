@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import tracemalloc
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ def filled(*ids: str) -> MemoryStore:
 def exported(path: Path, *ids: str) -> Path:
     with closing(NewExport(path)) as target:
         assert copy(filled(*ids), target).verified
+        target.keep()
     return path
 
 
@@ -60,6 +62,29 @@ def test_an_export_is_whole_or_not_there(tmp_path: Path) -> None:
 
         with pytest.raises(RefusedError, match="broken"):
             copy(Source(), target)  # type: ignore[arg-type]
+
+    assert list(tmp_path.iterdir()) == []
+
+
+class OnABadDisk(NewExport):
+    """An export that is not on the disk as it was written."""
+
+    def finish(self) -> None:
+        super().finish()
+        [part] = (file for file in self.folder.iterdir() if file.name == "x.part")
+        part.write_bytes(self.spoil(part.read_bytes()))
+
+    folder: Path
+    spoil: Callable[[bytes], bytes]
+
+
+@pytest.mark.parametrize("spoil", [lambda text: text[:-30], lambda text: b"".join(fresh())], ids=["cut", "other"])
+def test_an_export_that_can_not_be_read_back_is_not_kept(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
+    """It is looked at as it stands on the disk, before it has its name."""
+    with closing(OnABadDisk(tmp_path / "x")) as target:
+        target.folder, target.spoil = tmp_path, spoil  # type: ignore[method-assign]
+        with suppress(RefusedError):  # that it can't be read says enough
+            assert not copy(filled("a", "b"), target).verified
 
     assert list(tmp_path.iterdir()) == []
 

@@ -107,7 +107,7 @@ def replace(path: Path, chunks: Iterable[bytes], *, beside: Path) -> None:
     except BaseException:  # whatever it was, an interrupt too
         new.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _write(handle: int, chunks: Iterable[bytes]) -> None:
@@ -128,7 +128,8 @@ def _give(handle: int, beside: Path, *, mode: bool = False) -> None:
             os.fchmod(handle, like.st_mode & 0o777)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """See the names in a folder onto the disk."""
     if sys.platform == "win32":
         return  # a folder can't be opened there
     handle = os.open(folder, os.O_RDONLY)
