@@ -24,7 +24,7 @@ from patmiddleware.model import Revocation, Token, Use
 from patmiddleware.moving import Step, copy
 from patmiddleware.testing import NOON
 
-TOKENS = 2_000
+TOKENS = 1_000
 ENVIRON = {**os.environ, "PYTHONPATH": str(Path(patmiddleware.errors.__file__).parents[1])}
 
 
@@ -66,7 +66,7 @@ def killed(source: str, target: str, choice: random.Random) -> None:
     with process:
         for line in process.stdout:
             if line == b"Copying\n":
-                sleep(choice.uniform(0, 0.4))
+                sleep(choice.uniform(0, 0.25))
                 process.kill()
 
 
