@@ -133,7 +133,8 @@ def to_network(value: Network | str) -> Network:
     Raises:
         ValueError: when it is none, or has host bits set.
     """
-    network = ip_network(value)
+    # What is one already is most that is made: records are read by the thousand.
+    network = value if isinstance(value, IPv4Network | IPv6Network) else ip_network(value)
     if isinstance(network, IPv4Network):
         return network
     mapped, length = network.network_address.ipv4_mapped, network.prefixlen - _MAPPED_LENGTH

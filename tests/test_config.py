@@ -704,9 +704,7 @@ def test_the_example_has_every_setting(names: list[str]) -> None:
     """No setting is missing from the example file, be it behind a ``#``."""
     text = (EXAMPLES / "patmiddleware.toml").read_text("utf-8")
 
-    missing = [
-        name for name in names if not re.search(rf"^(?:# )?(?:{name} = |\[\w+\.{name}\])", text, re.MULTILINE)
-    ]
+    missing = [name for name in names if not re.search(rf"^(?:# )?(?:{name} = |\[\w+\.{name}\])", text, re.MULTILINE)]
 
     assert missing == []
 

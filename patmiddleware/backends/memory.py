@@ -143,6 +143,10 @@ class MemoryStore:
                 if row and (row.token.last_used is None or row.token.last_used.at < use.at):
                     self._rows[id] = _Row(dataclasses.replace(row.token, last_used=use), row.digest)
 
+    def count(self) -> int:
+        """Count the tokens."""
+        return len(self._rows)
+
     def records(self) -> Iterator[tuple[Token, Digest]]:
         """Give every record with its digest, as they are at the call, ordered by id."""
         with self._lock:

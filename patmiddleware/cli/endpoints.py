@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import click
 
-from ..config import Config, located, store_of
+from ..config import Config, located, managed_store_of
 from ..errors import ConfigurationError, Problem, RefusedError
 from ..interfaces import TokenStore
 from . import terminal
@@ -98,10 +98,10 @@ def target_store(config: Config) -> TokenStore:
 
 
 def _opened(config: Config, side: str, why_not: str) -> TokenStore:
-    if config.store.url.partition(":")[0].lower() == _NOWHERE:
+    if config.store.first.partition(":")[0].lower() == _NOWHERE:
         raise RefusedError(f"{side}: a store in memory is empty before a command, and gone after it")
     try:
-        store = store_of(config)
+        store = managed_store_of(config)
     except ConfigurationError as error:
         raise _about(side, error.problems) from error
     if not isinstance(store, TokenStore):
@@ -121,4 +121,4 @@ def refuse_same(source: Config, target: Config) -> None:
 
 def _identity(config: Config) -> str:
     file = store_file(config)
-    return located(config.store.url, config.path.parent) if file is None else os.path.realpath(file)
+    return located(config.store.first, config.path.parent) if file is None else os.path.realpath(file)

@@ -224,6 +224,15 @@ class SQLStore:
         if uses:
             self._write(lambda connection: self._record(connection, uses))
 
+    def count(self) -> int:
+        """Count the tokens, which takes a while where there are millions.
+
+        Raises:
+            BackendUnavailable: when the database can't be asked.
+        """
+        [(counted,)] = self._asker.read(sa.select(sa.func.count()).select_from(tokens))
+        return int(counted)
+
     def records(self) -> Iterator[tuple[Token, Digest]]:
         """Give every record with its digest, ordered by id; a change meanwhile may or may not be seen.
 
