@@ -1,0 +1,143 @@
+"""Files that are read again when they change: all of them or none, and never what others may have written."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Generic, TypeAlias, TypeVar
+
+from ...errors import BackendUnavailable, ConfigurationError
+
+LARGEST = 16 * 2**20
+"""Bytes of a file."""
+
+SETTLING = 2.0
+"""Seconds for which a changed file is read again at each look: a second change within one tick of the file system's
+clock, or the rest of one that is being written, may not show in its time and size."""
+
+_Contents = TypeVar("_Contents")
+_Signature: TypeAlias = tuple[int, ...]
+
+# Without blocking: a pipe in the place of the file must not hold a request up.
+_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+logger = logging.getLogger("patmiddleware")
+
+
+class Reloading(Generic[_Contents]):
+    """What some files say now.
+
+    Args:
+        paths: of the files. A symbolic link is followed anew at each look.
+        read: makes something of the bytes of each; raises ``ConfigurationError`` for what is wrong.
+        every: seconds between two looks at the files.
+        monotonic: seconds that never go back.
+
+    Raises:
+        ConfigurationError: when a file is missing, or bad.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        read: Callable[[Sequence[bytes]], _Contents],
+        *,
+        every: float,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._paths, self._read, self._every, self._monotonic = paths, read, every, monotonic
+        self._fault: ConfigurationError | None = None
+        self._seen: Sequence[_Signature] = ()
+        self._seen_at, self._settled = monotonic(), False
+        self._contents = self._read([_bytes(path) for path in paths])
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Start over in a forked child: another thread may have held the lock, half-way in a look."""
+        self._lock, self._due = Lock(), float("-inf")
+
+    def contents(self) -> _Contents:
+        """Give what the files say.
+
+        Raises:
+            BackendUnavailable: when one is missing, or bad. The log says so once.
+        """
+        with self._lock:
+            if (now := self._monotonic()) >= self._due:
+                self._due = now + self._every
+                try:
+                    self._look(now)
+                except ConfigurationError as error:
+                    self._fail(error)
+                else:
+                    self._fault = None
+            if self._fault is not None:
+                raise BackendUnavailable(_message(self._fault)) from self._fault
+            return self._contents
+
+    def _look(self, now: float) -> None:
+        found = [_signature(path) for path in self._paths]
+        if found != self._seen:
+            self._seen_at, self._settled = now, False
+        if not self._settled:
+            self._settled = now - self._seen_at >= SETTLING
+            self._seen = []  # where reading fails, the next look reads again
+            self._contents = self._read([_bytes(path) for path in self._paths])
+            self._seen = found
+
+    def _fail(self, error: ConfigurationError) -> None:
+        if self._fault is None or _message(self._fault) != _message(error):
+            logger.error("%s; until it is mended no owner can be looked up", _message(error))
+        # Its frames hold the files' contents.
+        self._fault = error.with_traceback(None)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:  # the latter for a NUL in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(f"{path} can't be read: {reason}", setting="directory") from error
+
+
+def _signature(path: Path) -> _Signature:
+    with _reading(path):
+        return _signed(os.stat(path))
+
+
+def _signed(found: os.stat_result) -> _Signature:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_mode
+
+
+def _bytes(path: Path) -> bytes:
+    with _reading(path), open(os.open(path, _FLAGS), "rb") as stream:
+        # Of the file that is open: the one at the path may be another by now.
+        found = os.fstat(stream.fileno())
+        _check(path, found)
+        data = stream.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise OSError(f"it has more than {LARGEST} bytes")
+        if _signed(os.fstat(stream.fileno())) != _signed(found):
+            raise OSError("it is being written")
+        return data
+
+
+def _check(path: Path, found: os.stat_result) -> None:
+    """Refuse what is no plain file, or what others may write to: whoever can write to it lets themselves in."""
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError("it is no plain file")
+    if sys.platform != "win32" and found.st_mode & 0o022:
+        mode = stat.S_IMODE(found.st_mode)
+        raise OSError(f"others may write to it (its mode is {mode:o}); run: chmod go-w {shlex.quote(str(path))}")
+
+
+def _message(error: ConfigurationError) -> str:
+    return "; ".join(problem.message for problem in error.problems)
