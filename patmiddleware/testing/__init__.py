@@ -19,10 +19,23 @@ except ImportError as error:
     raise ConfigurationError("patmiddleware.testing needs pytest", hint="pip install pytest") from error
 else:
     # So that a broken promise shows what was expected and what came.
-    pytest.register_assert_rewrite(*(f"{__name__}.{name}" for name in ("directories", "readers", "stores")))
+    for _module in ("directories", "outages", "passwords", "races", "readers", "stores"):
+        pytest.register_assert_rewrite(f"{__name__}.{_module}")
 
 from .directories import DirectoryContract
-from .fakes import FakeClock, FlakyDirectory, FlakyStore, Gate, TokenTestApp, pat_clock, pat_flaky_store, pat_store
+from .fakes import (
+    FakeClock,
+    FlakyDirectory,
+    FlakyPasswordDirectory,
+    FlakyStore,
+    Gate,
+    TokenTestApp,
+    pat_clock,
+    pat_flaky_store,
+    pat_store,
+)
+from .outages import DirectoryOutageContract, StoreOutageContract
+from .passwords import PasswordDirectoryContract
 from .readers import OutageContract, TokenReaderContract
 from .samples import NOON, ODD_TEXTS, sample_token
 from .stores import TokenStoreContract
@@ -31,11 +44,15 @@ __all__ = [
     "NOON",
     "ODD_TEXTS",
     "DirectoryContract",
+    "DirectoryOutageContract",
     "FakeClock",
     "FlakyDirectory",
+    "FlakyPasswordDirectory",
     "FlakyStore",
     "Gate",
     "OutageContract",
+    "PasswordDirectoryContract",
+    "StoreOutageContract",
     "TokenReaderContract",
     "TokenStoreContract",
     "TokenTestApp",

@@ -23,7 +23,7 @@ class DirectoryContract:
 
     def make_directory(self, owners: Sequence[Owner]) -> Directory:
         """Give a directory that knows exactly these owners."""
-        raise NotImplementedError
+        raise NotImplementedError("fill in make_directory(self, owners)")
 
     def test_is_a_directory(self) -> None:
         """The object answers to the Protocol."""
@@ -42,6 +42,10 @@ class DirectoryContract:
     def test_unknown_name_is_none(self) -> None:
         """A name that is nobody's gives None."""
         assert self.make_directory([Owner(name="alice")]).find("bob") is None
+
+    def test_empty_directory_knows_nobody(self) -> None:
+        """Where there are no owners there is no outage, only None."""
+        assert self.make_directory([]).find("alice") is None
 
     @odd_texts
     def test_odd_names_are_none(self, text: str) -> None:
@@ -80,4 +84,5 @@ class DirectoryContract:
         assert all(together(4, find_mine))
 
     def _known(self, owner: Owner | None) -> Mapping[str, object] | None:
+        assert owner is None or isinstance(owner, Owner), f"find() must give an Owner or None, not {owner!r}"
         return None if owner is None else {field: getattr(owner, field) for field in ("name", *self.facts)}

@@ -153,6 +153,28 @@ class FlakyDirectory(Gate):
         return self.directory.find(name)
 
 
+class FlakyPasswordDirectory(FlakyDirectory):
+    """A directory that checks passwords, counts its calls and fails on demand.
+
+    Args:
+        owners: whom it knows.
+        passwords: by the owner's name; whoever has none can't get in by one.
+    """
+
+    def __init__(
+        self, owners: Mapping[str, Owner] | Iterable[Owner] = (), passwords: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(owners)
+        self._passwords = dict(passwords or {})
+
+    def authenticate(self, name: str, password: str) -> Owner | None:
+        self.enter("authenticate")
+        owner = self.directory.find(name)
+        # In clear and compared as it comes: this is for tests.
+        right = password != "" and self._passwords.get(name) == password
+        return owner if right and owner is not None and owner.active else None
+
+
 def TokenTestApp(app: object, secret: str, scheme: str = "Bearer") -> TestApp:
     """Give a :class:`webtest.TestApp` that sends a token with every request.
 

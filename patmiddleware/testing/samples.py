@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -67,13 +68,19 @@ def sample_token(id: str = "t1", **changes: Any) -> Token:
 def together(threads: int, act: Callable[[int], bool]) -> list[bool]:
     """Let so many threads act at the same moment, and give what each of them returned."""
     barrier = Barrier(threads)
+    # Otherwise each would be done before the next has its turn, and no race would ever show.
+    interval = sys.getswitchinterval()
 
     def run(number: int) -> bool:
         barrier.wait(10)
         return act(number)
 
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(run, range(threads)))
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(run, range(threads)))
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def hidden(reader: TokenReader, secret: str) -> list[str]:
