@@ -25,7 +25,7 @@ from patmiddleware.changes import here
 from patmiddleware.errors import BackendUnavailable, ConfigurationError, ConflictError
 from patmiddleware.interfaces import Add, Remove, Replace
 from patmiddleware.model import Digest, Revocation, Secret, Token, Use
-from patmiddleware.testing import NOON, OutageContract, TokenStoreContract, sample_token
+from patmiddleware.testing import NOON, StoreOutageContract, TokenStoreContract, sample_token
 from patmiddleware.tokens import mint_secret
 
 OLD, NEW = b"an old pepper, 16+", b"a new pepper, 16+"
@@ -56,7 +56,7 @@ class TestFileStoreWithPeppers(TestFileStore):
     peppers = (NEW, OLD)
 
 
-class TestDamagedFile(OutageContract):
+class TestDamagedFile(StoreOutageContract):
     """The contract, while the file is bad."""
 
     @pytest.fixture(autouse=True)

@@ -30,7 +30,7 @@ from patmiddleware.changes import here
 from patmiddleware.errors import BackendUnavailable, ConfigurationError, ConflictError
 from patmiddleware.interfaces import Add
 from patmiddleware.model import Digest, Revocation, Secret, Token, Use
-from patmiddleware.testing import NOON, OutageContract, TokenStoreContract, sample_token
+from patmiddleware.testing import NOON, StoreOutageContract, TokenStoreContract, sample_token
 from patmiddleware.tokens import mint_secret
 
 OLD, NEW = b"an old pepper, 16+", b"a new pepper, 16+"
@@ -56,7 +56,7 @@ class TestSQLiteWithPeppers(TestSQLite):
     peppers = (NEW, OLD)
 
 
-class TestSQLiteWithoutItsFile(OutageContract):
+class TestSQLiteWithoutItsFile(StoreOutageContract):
     """The file was removed behind our back."""
 
     @pytest.fixture(autouse=True)
