@@ -54,7 +54,7 @@ class Reloading(Generic[_Contents]):
     ) -> None:
         self._paths, self._read, self._every, self._monotonic = paths, read, every, monotonic
         self._fault: ConfigurationError | None = None
-        self._seen: Sequence[_Signature] = ()
+        self._seen = [_signature(path) for path in paths]
         self._seen_at, self._settled = monotonic(), False
         self._contents = self._read([_bytes(path) for path in paths])
         self.begin_anew()
