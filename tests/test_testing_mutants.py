@@ -1,0 +1,598 @@
+"""Backends that break one promise each, as a stranger's first attempt may: the contract's test of it fails."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+
+from patmiddleware.backends.memory import MemoryStore, StaticDirectory
+from patmiddleware.errors import BackendUnavailable
+from patmiddleware.model import Digest, Owner, Secret, Token, Use
+from patmiddleware.testing import (
+    DirectoryContract,
+    DirectoryOutageContract,
+    FlakyPasswordDirectory,
+    FlakyStore,
+    PasswordDirectoryContract,
+    StoreOutageContract,
+    TokenReaderContract,
+    TokenStoreContract,
+)
+
+# A broken class, the promise that it breaks, and what that test takes.
+Mutant = tuple[Callable[..., Any], str, tuple[Any, ...]]
+
+
+def assert_fails(contract: object, promise: str, arguments: tuple[Any, ...]) -> None:
+    """The test of a promise fails, by an assertion or by what the backend raised."""
+    with pytest.raises((Exception, pytest.fail.Exception)) as caught:
+        getattr(contract, promise)(*arguments)
+
+    assert not isinstance(caught.value, AttributeError | NotImplementedError), "the mutant itself is wrong"
+
+
+# -- readers
+
+
+class Reader:
+    """Finds tokens in a dictionary, as it should; each class below does one thing otherwise."""
+
+    def __init__(self, tokens: Mapping[str, Token]) -> None:
+        self.tokens = dict(tokens)
+
+    def find(self, secret: Secret) -> Token | None:
+        return self.tokens.get(secret.reveal())
+
+
+class RaisesKeyError(Reader):
+    def find(self, secret: Secret) -> Token | None:
+        return self.tokens[secret.reveal()]
+
+
+class GivesFalse(Reader):
+    def find(self, secret: Secret) -> Any:
+        return self.tokens.get(secret.reveal(), False)
+
+
+class GivesNothings(Reader):
+    def find(self, secret: Secret) -> Any:
+        return self.tokens.get(secret.reveal()) or []
+
+
+class GivesDicts(Reader):
+    def find(self, secret: Secret) -> Any:
+        token = self.tokens.get(secret.reveal())
+        return token and {"id": token.id, "owner": token.owner, "scopes": token.scopes}
+
+
+class GivesPairs(Reader):
+    def find(self, secret: Secret) -> Any:
+        token = self.tokens.get(secret.reveal())
+        return token, token is not None
+
+
+class MatchesPrefixes(Reader):
+    def find(self, secret: Secret) -> Token | None:
+        return next((token for text, token in self.tokens.items() if text.startswith(secret.reveal())), None)
+
+
+class MatchesLonger(Reader):
+    def find(self, secret: Secret) -> Token | None:
+        return next((token for text, token in self.tokens.items() if secret.reveal().startswith(text)), None)
+
+
+class MatchesGlobs(Reader):
+    def find(self, secret: Secret) -> Token | None:
+        return next((token for text, token in self.tokens.items() if fnmatchcase(text, secret.reveal())), None)
+
+
+class FoldsCase(Reader):
+    def find(self, secret: Secret) -> Token | None:
+        return next((one for text, one in self.tokens.items() if text.lower() == secret.reveal().lower()), None)
+
+
+class EncodesStrictly(Reader):
+    def find(self, secret: Secret) -> Token | None:
+        return {text.encode(): token for text, token in self.tokens.items()}.get(secret.reveal().encode())
+
+
+class SharesItsQuestion(Reader):
+    """Two threads at once get each other's answers."""
+
+    def find(self, secret: Secret) -> Token | None:
+        self.asked = secret.reveal()
+        sleep(0.0001)
+        return self.tokens.get(self.asked)
+
+
+class FailsWhenEmpty(Reader):
+    def find(self, secret: Secret) -> Token | None:
+        if not self.tokens:
+            raise BackendUnavailable("there is no table")
+        return super().find(secret)
+
+
+class ForgetsLimits(Reader):
+    def find(self, secret: Secret) -> Token | None:
+        token = super().find(secret)
+        return token and dataclasses.replace(token, limits={})
+
+
+class ShowsSecrets(Reader):
+    def __repr__(self) -> str:
+        return f"Reader({self.tokens!r})"
+
+
+READERS: list[Mutant] = [
+    (RaisesKeyError, "test_unknown_secret_is_none", ()),
+    (GivesFalse, "test_unknown_secret_is_none", ()),
+    (GivesNothings, "test_unknown_secret_is_none", ()),
+    (GivesPairs, "test_unknown_secret_is_none", ()),
+    (GivesDicts, "test_finds_each_token_by_its_secret", ()),
+    (ForgetsLimits, "test_finds_each_token_by_its_secret", ()),
+    (MatchesPrefixes, "test_near_misses_are_none", ()),
+    (MatchesPrefixes, "test_empty_secret_is_none", ()),
+    (MatchesLonger, "test_near_misses_are_none", ()),
+    (FoldsCase, "test_near_misses_are_none", ()),
+    (MatchesGlobs, "test_odd_secrets_are_none", ("*",)),
+    (EncodesStrictly, "test_odd_secrets_are_none", ("\udcff",)),
+    (SharesItsQuestion, "test_threads_may_read_at_once", ()),
+    (FailsWhenEmpty, "test_empty_reader_finds_nothing", ()),
+    (ShowsSecrets, "test_no_secret_shows", ()),
+]
+
+
+@pytest.mark.parametrize(("broken", "promise", "arguments"), READERS)
+def test_reader_contract_finds(broken: Callable[..., Reader], promise: str, arguments: tuple[Any, ...]) -> None:
+    """What is wrong with a reader."""
+    contract = TokenReaderContract()
+    contract.make_reader = broken  # type: ignore[method-assign]  # as a subclass would
+
+    assert_fails(contract, promise, arguments)
+
+
+class TestReader(TokenReaderContract):
+    """What the others are made from breaks no promise."""
+
+    def make_reader(self, tokens: Mapping[str, Token]) -> Reader:
+        return Reader(tokens)
+
+
+# -- stores
+
+
+class ChecksThenAdds(MemoryStore):
+    """Lets another thread in between a look and a write."""
+
+    def add(self, token: Token, secret_or_digest: Secret | Digest | str) -> None:
+        row = self._new(token, secret_or_digest)
+        sleep(0.01)
+        with self._lock:
+            self._put(token.id, row)
+            self._revision += 1
+
+
+class ChecksThenReplaces(MemoryStore):
+    """The same, so that a revocation is lost."""
+
+    def replace(self, token: Token, expected: Token) -> None:
+        row = self._replaced(token, expected)
+        sleep(0.002)
+        with self._lock:
+            self._put(token.id, row)
+            self._revision += 1
+
+
+class CountsBefore(MemoryStore):
+    """Raises the revision before the change is there: a cache keeps the old token under the new number, for good."""
+
+    def replace(self, token: Token, expected: Token) -> None:
+        self._revision += 1
+        sleep(0.002)
+        row = self._replaced(token, expected)
+        with self._lock:
+            self._put(token.id, row)
+
+
+class CountsAfter(MemoryStore):
+    """Raises the revision in a transaction of its own."""
+
+    def replace(self, token: Token, expected: Token) -> None:
+        row = self._replaced(token, expected)
+        with self._lock:
+            self._put(token.id, row)
+        sleep(0.002)
+        self._revision += 1
+
+
+class CountsByHand(MemoryStore):
+    """Two threads raise the revision to the same number."""
+
+    count = 0
+
+    def add(self, token: Token, secret_or_digest: Secret | Digest | str) -> None:
+        count = self.count
+        super().add(token, secret_or_digest)
+        sleep(0.002)
+        self.count = count + 1
+
+    def revision(self) -> int:
+        return self.count
+
+
+class Lags(MemoryStore):
+    """Answers from a copy that is some milliseconds old, as a replica does."""
+
+    taken_at, copy = 0.0, (0, None)
+
+    def _look(self, secret: Secret) -> tuple[int, Token | None]:
+        if monotonic() - self.taken_at > 0.005:
+            self.taken_at, self.copy = monotonic(), (super().revision(), super().find(secret))  # type: ignore[assignment]
+        return self.copy
+
+    def find(self, secret: Secret) -> Token | None:
+        return self._look(secret)[1]
+
+
+class FoldsIds(MemoryStore):
+    """Sorts by a collation that does not tell capitals apart, and pages by it."""
+
+    def list(self, *, after: str | None = None, limit: int | None = None, **filters: Any) -> Sequence[Token]:
+        found = sorted(super().list(**filters), key=lambda token: token.id.lower())
+        return [token for token in found if after is None or token.id.lower() > after.lower()][:limit]
+
+
+class PagesBeforeItFilters(MemoryStore):
+    """Takes a page of all tokens, and then looks which of them were meant."""
+
+    def list(self, *, after: str | None = None, limit: int | None = None, **filters: Any) -> Sequence[Token]:
+        page = {token.id for token in super().list(after=after, limit=limit)}
+        return [token for token in super().list(**filters) if token.id in page]
+
+
+STORES: list[Mutant] = [
+    (ChecksThenAdds, "test_of_racing_adds_of_one_secret_one_wins", ()),
+    (ChecksThenAdds, "test_of_racing_adds_of_one_id_one_wins", ()),
+    (ChecksThenReplaces, "test_of_racing_replacements_one_wins", ()),
+    (ChecksThenReplaces, "test_a_racing_revocation_is_never_lost", ()),
+    (CountsBefore, "test_the_revision_rises_with_the_change", ()),
+    (CountsAfter, "test_the_revision_rises_with_the_change", ()),
+    (CountsByHand, "test_the_revision_never_falls", ()),
+    (Lags, "test_after_a_change_everyone_sees_it", ()),
+    (FoldsIds, "test_pages_of_odd_ids_fit_together", ()),
+    (PagesBeforeItFilters, "test_after_and_the_filters_go_together", ()),
+]
+
+
+@pytest.mark.parametrize(("broken", "promise", "arguments"), STORES)
+def test_store_contract_finds(broken: Callable[[], MemoryStore], promise: str, arguments: tuple[Any, ...]) -> None:
+    """What is wrong with a store."""
+    contract = TokenStoreContract()
+    contract.make_store = broken  # type: ignore[method-assign]  # as a subclass would
+
+    assert_fails(contract, promise, arguments)
+
+
+class Down(FlakyStore):
+    """A store that is down, as it should be; each class below passes over it somewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = True
+
+
+class LosesUses(Down):
+    def record_use(self, uses: Mapping[str, Use]) -> None:
+        pass
+
+
+class ListsNothing(Down):
+    def list(self, **filters: Any) -> Sequence[Token]:
+        return []
+
+
+class KnowsNothing(Down):
+    def get(self, id: str) -> Token | None:
+        return None
+
+
+class CommitsLater(Down):
+    def commit(self, changes: Iterable[Any]) -> None:
+        pass
+
+
+class RaisesItsOwn(Down):
+    def find(self, secret: Secret) -> Token | None:
+        raise OSError("connection refused")
+
+
+class TellsTheSecret(Down):
+    def add(self, token: Token, secret_or_digest: Secret | Digest | str) -> None:
+        raise BackendUnavailable(f"can't keep {secret_or_digest}")
+
+
+STORE_OUTAGES: list[Mutant] = [
+    (LosesUses, "test_no_call_passes_over_an_outage", (lambda store: store.record_use({}),)),
+    (ListsNothing, "test_no_call_passes_over_an_outage", (lambda store: store.list(),)),
+    (KnowsNothing, "test_no_call_passes_over_an_outage", (lambda store: store.get("t1"),)),
+    (CommitsLater, "test_no_commit_passes_over_an_outage", ()),
+    (RaisesItsOwn, "test_an_outage_is_not_an_unknown_token", ()),
+    (TellsTheSecret, "test_a_failed_add_says_nothing_of_the_secret", ()),
+]
+
+
+@pytest.mark.parametrize(("broken", "promise", "arguments"), STORE_OUTAGES)
+def test_store_outage_contract_finds(broken: Callable[[], Down], promise: str, arguments: tuple[Any, ...]) -> None:
+    """What is wrong with a store that is down."""
+    contract = StoreOutageContract()
+    contract.make_unreachable = broken  # type: ignore[method-assign]  # as a subclass would
+
+    assert_fails(contract, promise, arguments)
+
+
+# -- directories
+
+
+class KnowsEverybody(StaticDirectory):
+    def find(self, name: str) -> Owner | None:
+        return super().find(name) or Owner(name=name)
+
+
+class RaisesForStrangers(StaticDirectory):
+    def find(self, name: str) -> Owner | None:
+        return self._owners[name]
+
+
+class GivesNames(StaticDirectory):
+    def find(self, name: str) -> Any:
+        return super().find(name) and {"name": name}
+
+
+class Searches(StaticDirectory):
+    def find(self, name: str) -> Owner | None:
+        return next((owner for known, owner in self._owners.items() if fnmatchcase(known, name)), None)
+
+
+class Asciis(StaticDirectory):
+    def find(self, name: str) -> Owner | None:
+        return super().find(name.encode("ascii", "ignore").decode())
+
+
+class AllActive(StaticDirectory):
+    def find(self, name: str) -> Owner | None:
+        owner = super().find(name)
+        return owner and dataclasses.replace(owner, active=True)
+
+
+class FindsNothingInNothing(StaticDirectory):
+    def find(self, name: str) -> Owner | None:
+        if not self._owners:
+            raise BackendUnavailable("the search base is empty")
+        return super().find(name)
+
+
+DIRECTORIES: list[Mutant] = [
+    (KnowsEverybody, "test_unknown_name_is_none", ()),
+    (RaisesForStrangers, "test_unknown_name_is_none", ()),
+    (GivesNames, "test_finds_each_owner", ()),
+    (AllActive, "test_finds_each_owner", ()),
+    (Searches, "test_odd_names_are_none", ("*",)),
+    (Asciis, "test_names_of_every_script_are_found", ()),
+    (FindsNothingInNothing, "test_empty_directory_knows_nobody", ()),
+]
+
+
+@pytest.mark.parametrize(("broken", "promise", "arguments"), DIRECTORIES)
+def test_directory_contract_finds(
+    broken: Callable[..., StaticDirectory], promise: str, arguments: tuple[Any, ...]
+) -> None:
+    """What is wrong with a directory."""
+    contract = DirectoryContract()
+    contract.make_directory = broken  # type: ignore[method-assign]  # as a subclass would
+
+    assert_fails(contract, promise, arguments)
+
+
+# -- passwords
+
+
+class Checks(FlakyPasswordDirectory):
+    """Checks passwords as it should; each class below does one thing otherwise."""
+
+    def __init__(self, owners: Sequence[Owner]) -> None:
+        super().__init__(owners, {owner.name: PasswordDirectoryContract().password_for(owner.name) for owner in owners})
+
+    def owner_if(self, right: bool, name: str) -> Owner | None:
+        owner = self.find(name)
+        return owner if right and owner is not None and owner.active else None
+
+
+class BindsWithNothing(Checks):
+    """As an LDAP server that takes an empty password for an anonymous bind."""
+
+    def authenticate(self, name: str, password: str) -> Owner | None:
+        return self.owner_if(password == "", name) or super().authenticate(name, password)
+
+
+class EndsAtNul(Checks):
+    def authenticate(self, name: str, password: str) -> Owner | None:
+        return super().authenticate(name, password.partition("\0")[0])
+
+
+class LooksAtEight(Checks):
+    def authenticate(self, name: str, password: str) -> Owner | None:
+        return self.owner_if(self._passwords.get(name, "?" * 8)[:8] == password[:8], name)
+
+
+class Trims(Checks):
+    def authenticate(self, name: str, password: str) -> Owner | None:
+        return super().authenticate(name, password.strip())
+
+
+class IgnoresCase(Checks):
+    def authenticate(self, name: str, password: str) -> Owner | None:
+        return self.owner_if(self._passwords.get(name, "").lower() == password.lower(), name)
+
+
+class TakesAnyOnes(Checks):
+    def authenticate(self, name: str, password: str) -> Owner | None:
+        return self.owner_if(password in self._passwords.values(), name)
+
+
+class Remembers(Checks):
+    def authenticate(self, name: str, password: str) -> Owner | None:
+        self.remembered: set[str] = getattr(self, "remembered", set())
+        if super().authenticate(name, password):
+            self.remembered.add(name)
+        return self.owner_if(name in self.remembered, name)
+
+
+class RaisesForUnknown(Checks):
+    def authenticate(self, name: str, password: str) -> Owner | None:
+        return self.owner_if(self._passwords[name] == password, name)
+
+
+class TakesNames(Checks):
+    def authenticate(self, name: str, password: str) -> Owner | None:
+        return self.owner_if(password == name, name) or super().authenticate(name, password)
+
+
+class WakesTheLocked(Checks):
+    def authenticate(self, name: str, password: str) -> Owner | None:
+        owner = self.find(name) if self._passwords.get(name) == password else None
+        return owner and dataclasses.replace(owner, active=True)
+
+
+class FindsByPattern(Checks):
+    def authenticate(self, name: str, password: str) -> Owner | None:
+        found = [known for known in self._passwords if fnmatchcase(known, name)]
+        return super().authenticate(found[0], password) if found else None
+
+
+class GivesTrue(Checks):
+    def authenticate(self, name: str, password: str) -> Any:
+        return super().authenticate(name, password) is not None
+
+
+class SharesThePassword(Checks):
+    def authenticate(self, name: str, password: str) -> Owner | None:
+        self.presented = password
+        sleep(0.001)
+        return super().authenticate(name, self.presented)
+
+
+class ShowsPasswords(Checks):
+    def __repr__(self) -> str:
+        return f"Checks({self._passwords})"
+
+
+PASSWORDS: list[Mutant] = [
+    (BindsWithNothing, "test_wrong_password_is_none", (lambda right: "",)),
+    (BindsWithNothing, "test_a_password_is_checked_each_time", ()),
+    (EndsAtNul, "test_wrong_password_is_none", (lambda right: right + "\0",)),
+    (LooksAtEight, "test_wrong_password_is_none", (lambda right: right + "x",)),
+    (Trims, "test_wrong_password_is_none", (lambda right: right + " ",)),
+    (IgnoresCase, "test_wrong_password_is_none", (str.swapcase,)),
+    (TakesAnyOnes, "test_password_of_another_is_none", ()),
+    (Remembers, "test_a_password_is_checked_each_time", ()),
+    (RaisesForUnknown, "test_unknown_names_have_no_password", ("carol",)),
+    (TakesNames, "test_wrong_password_is_none", (lambda right: "alice",)),
+    (WakesTheLocked, "test_inactive_owner_does_not_become_active", ()),
+    (FindsByPattern, "test_odd_names_have_no_password", ("*",)),
+    (GivesTrue, "test_right_password_gives_the_owner", ()),
+    (SharesThePassword, "test_threads_may_authenticate_at_once", ()),
+    (ShowsPasswords, "test_no_password_shows", ()),
+    (StaticDirectory, "test_is_a_password_directory", ()),
+]
+
+
+@pytest.mark.parametrize(("broken", "promise", "arguments"), PASSWORDS)
+def test_password_contract_finds(broken: Callable[..., Any], promise: str, arguments: tuple[Any, ...]) -> None:
+    """What is wrong with a directory that checks passwords."""
+    contract = PasswordDirectoryContract()
+    contract.make_directory = broken  # type: ignore[method-assign]  # as a subclass would
+
+    assert_fails(contract, promise, arguments)
+
+
+class TestChecks(PasswordDirectoryContract):
+    """What the others are made from breaks no promise, and so does not the fake."""
+
+    def make_directory(self, owners: Sequence[Owner]) -> Checks:
+        return Checks(owners)
+
+
+class Gone(Checks):
+    """Out of reach, as it should be; each class below passes over it somewhere."""
+
+    def __init__(self) -> None:
+        super().__init__([Owner(name="alice")])
+        self.down = True
+
+
+class KnowsNobody(Gone):
+    def find(self, name: str) -> Owner | None:
+        return None
+
+
+class SaysWrong(Gone):
+    def authenticate(self, name: str, password: str) -> Owner | None:
+        return None
+
+
+class LetsIn(Gone):
+    def authenticate(self, name: str, password: str) -> Owner | None:
+        return Owner(name=name)
+
+
+class TellsThePassword(Gone):
+    def authenticate(self, name: str, password: str) -> Owner | None:
+        raise BackendUnavailable(f"can't bind as {name} with {password}")
+
+
+class ChainsThePassword(Gone):
+    def authenticate(self, name: str, password: str) -> Owner | None:
+        raise BackendUnavailable("can't bind") from ValueError(password)
+
+
+class Encodes(Gone):
+    def find(self, name: str) -> Owner | None:
+        return super().find(name.encode("utf-8").decode())
+
+
+DIRECTORY_OUTAGES: list[Mutant] = [
+    (KnowsNobody, "test_an_outage_is_not_an_unknown_owner", ()),
+    (SaysWrong, "test_an_outage_is_not_a_wrong_password", ()),
+    (LetsIn, "test_an_outage_lets_no_empty_password_in", ()),
+    (TellsThePassword, "test_an_outage_says_nothing_of_the_password", ()),
+    (ChainsThePassword, "test_an_outage_says_nothing_of_the_password", ()),
+    (Encodes, "test_nothing_else_is_raised_by_an_odd_name", ()),
+]
+
+
+@pytest.mark.parametrize(("broken", "promise", "arguments"), DIRECTORY_OUTAGES)
+def test_directory_outage_contract_finds(broken: Callable[[], Gone], promise: str, arguments: tuple[Any, ...]) -> None:
+    """What is wrong with a directory that is out of reach."""
+    contract = DirectoryOutageContract()
+    contract.make_unreachable = broken  # type: ignore[method-assign]  # as a subclass would
+
+    assert_fails(contract, promise, arguments)
+
+
+class TestGone(DirectoryOutageContract):
+    """What the others are made from breaks no promise."""
+
+    def make_unreachable(self) -> Gone:
+        return Gone()
+
+
+class TestDown(StoreOutageContract):
+    """The fake fails as a store has to while it is down."""
+
+    def make_unreachable(self) -> Down:
+        return Down()
