@@ -106,7 +106,7 @@ class SharesItsQuestion(Reader):
 
     def find(self, secret: Secret) -> Token | None:
         self.asked = secret.reveal()
-        sleep(0.0001)
+        sleep(0.001)
         return self.tokens.get(self.asked)
 
 
@@ -171,7 +171,7 @@ class ChecksThenAdds(MemoryStore):
 
     def add(self, token: Token, secret_or_digest: Secret | Digest | str) -> None:
         row = self._new(token, secret_or_digest)
-        sleep(0.01)
+        sleep(0.05)
         with self._lock:
             self._put(token.id, row)
             self._revision += 1
@@ -182,7 +182,7 @@ class ChecksThenReplaces(MemoryStore):
 
     def replace(self, token: Token, expected: Token) -> None:
         row = self._replaced(token, expected)
-        sleep(0.002)
+        sleep(0.03)
         with self._lock:
             self._put(token.id, row)
             self._revision += 1
@@ -218,7 +218,7 @@ class CountsByHand(MemoryStore):
     def add(self, token: Token, secret_or_digest: Secret | Digest | str) -> None:
         count = self.count
         super().add(token, secret_or_digest)
-        sleep(0.002)
+        sleep(0.02)
         self.count = count + 1
 
     def revision(self) -> int:

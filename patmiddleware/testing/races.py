@@ -138,17 +138,24 @@ class StoreRaces(TokenReaderContract):
         done = Event()
 
         def act(number: int) -> bool:
-            while number and not done.is_set():
-                known = len(revisions) - 1
-                sights.append(Sight(known, store.revision(), self.find(store, "t1"), store.revision()))
             try:
-                return bool(number) or all(map(change, range(1, changes + 1)))
+                return look() if number else all(map(change, range(1, changes + 1)))
             finally:
                 done.set()
+
+        def look() -> bool:
+            while not done.is_set():
+                known = len(revisions) - 1
+                sights.append(Sight(known, store.revision(), self.find(store, "t1"), store.revision()))
+            return True
 
         def change(number: int) -> bool:
             store.replace(sample_token(name=str(number)), sample_token(name=str(number - 1)))
             revisions.append(store.revision())
+            # Three looks may have begun before it; of the next ones each began after it.
+            enough = len(sights) + 6
+            while len(sights) < enough and not done.wait(0.0001):
+                pass
             return True
 
         assert all(together(4, act))

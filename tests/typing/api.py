@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from patmiddleware import (
     Grant,
     Issuer,
     Minted,
+    Owner,
     PATMiddleware,
     Policy,
     Reason,
@@ -25,6 +26,23 @@ from patmiddleware import (
     grant_from,
     open_directory,
     open_store,
+)
+from patmiddleware.backends.htpasswd import HtpasswdDirectory
+from patmiddleware.backends.memory import MemoryStore
+from patmiddleware.interfaces import Directory, PasswordDirectory, Revisioned, TokenStore
+from patmiddleware.testing import (
+    DirectoryContract,
+    DirectoryOutageContract,
+    FakeClock,
+    FlakyDirectory,
+    FlakyPasswordDirectory,
+    FlakyStore,
+    OutageContract,
+    PasswordDirectoryContract,
+    StoreOutageContract,
+    TokenReaderContract,
+    TokenStoreContract,
+    sample_token,
 )
 
 if TYPE_CHECKING:
@@ -71,3 +89,102 @@ def of_ones_own() -> WSGIApplication:
     reader: TokenReader = Backend()
     policy: AccessPolicy = Rules()
     return PATMiddleware(application, reader, policy=policy)
+
+
+class People:
+    """A directory of somebody's own, which checks passwords."""
+
+    def find(self, name: str) -> Owner | None:
+        """Know one person."""
+        return Owner(name=name, groups=frozenset({"dev"})) if name == "alice" else None
+
+    def authenticate(self, name: str, password: str) -> Owner | None:
+        """Take one password."""
+        return self.find(name) if password == "right" else None
+
+
+class Counting(Backend):
+    """A backend that counts its changes."""
+
+    def revision(self) -> int:
+        """Never change."""
+        return 1
+
+
+def seams() -> tuple[Directory, PasswordDirectory, Revisioned]:
+    """Each class is what its Protocol asks for, and so are the shipped ones."""
+    shipped: PasswordDirectory = HtpasswdDirectory("htpasswd", groups="groups", scopes={"dev": ["read"]}, at_once=4)
+    fake: PasswordDirectory = FlakyPasswordDirectory([Owner(name="alice")], {"alice": "right"})
+    PATMiddleware(application, Counting(), directory=shipped)
+    PATMiddleware(application, FlakyStore(), directory=fake, clock=FakeClock())
+    return FlakyDirectory(), People(), Counting()
+
+
+class TestBackend(TokenReaderContract):
+    """What the author of a reader writes."""
+
+    def make_reader(self, tokens: Mapping[str, Token]) -> Backend:
+        """Give a narrower type than the contract's."""
+        return Backend()
+
+
+class TestBackendDown(OutageContract):
+    """The same, while it can't be asked."""
+
+    def make_unreachable(self) -> Backend:
+        """Give one that is down."""
+        return Backend()
+
+
+class TestStore(TokenStoreContract):
+    """What the author of a store writes."""
+
+    def make_store(self) -> MemoryStore:
+        """Give a new one."""
+        return MemoryStore()
+
+    def test_mine(self) -> None:
+        """Use the contract's own tools."""
+        store: TokenStore = self.store_of(sample_token("t1", owner="bob"))
+        token: Token | None = self.find(store, "t1")
+        assert token == sample_token("t1", owner="bob")
+
+
+class TestStoreDown(StoreOutageContract):
+    """The same, while it can't be asked."""
+
+    def make_unreachable(self) -> FlakyStore:
+        """Give one that is down."""
+        store = FlakyStore()
+        store.down = True
+        return store
+
+
+class TestPeople(PasswordDirectoryContract):
+    """What the author of a directory with passwords writes."""
+
+    def make_directory(self, owners: Sequence[Owner]) -> People:
+        """Give one with these owners."""
+        return People()
+
+    def password_for(self, name: str) -> str:
+        """Give a password that can't be chosen."""
+        return "right"
+
+
+class TestNames(DirectoryContract):
+    """What the author of a directory writes."""
+
+    facts = ("active",)
+
+    def make_directory(self, owners: Sequence[Owner]) -> FlakyDirectory:
+        """Give one with these owners."""
+        return FlakyDirectory(owners)
+
+
+class TestNamesDown(DirectoryOutageContract):
+    """The same, while it can't be asked."""
+
+    def make_unreachable(self) -> People:
+        """Give one that is down."""
+        return People()
