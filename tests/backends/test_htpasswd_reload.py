@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -117,6 +117,24 @@ def test_a_file_that_has_settled_is_not_read_again(path: Path) -> None:
         files.contents()
 
     assert len(reads) == 1 + reloading.SETTLING
+
+
+def test_what_was_not_read_is_read_again(path: Path) -> None:
+    """A file that could not be read for a moment has not changed; what it said before does not count for that."""
+    clock, answers = Seconds(), iter([1, None, None, 4])
+
+    def read(data: Sequence[bytes]) -> int:
+        if answer := next(answers):
+            return answer
+        raise ConfigurationError("not now")
+
+    files = reloading.Reloading([path], read, every=0, monotonic=clock)
+    clock.now += 60
+
+    for _ in range(2):
+        with pytest.raises(BackendUnavailable, match="not now"):
+            files.contents()
+    assert files.contents() == 4
 
 
 # -- what is bad

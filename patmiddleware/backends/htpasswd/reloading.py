@@ -114,7 +114,7 @@ def _signature(path: Path) -> _Signature:
 
 
 def _signed(found: os.stat_result) -> _Signature:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_mode
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _bytes(path: Path) -> bytes:
