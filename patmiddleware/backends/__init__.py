@@ -229,6 +229,13 @@ def _static_directory(address: str, settings: Settings) -> Directory:
     return StaticDirectory.from_file(path, **_known(settings, "directory", StaticDirectory.from_file))
 
 
+def _htpasswd_directory(address: str, settings: Settings) -> Directory:
+    from .htpasswd import HtpasswdDirectory
+
+    path = _path(address, "directory", "write htpasswd:/etc/apache2/htpasswd")
+    return HtpasswdDirectory(path, **_known(settings, "directory", HtpasswdDirectory, "monotonic"))
+
+
 def _directory_to_come(address: str, settings: Settings) -> NoReturn:
     _to_come(address, "directory", "use static:PATH")
 
@@ -254,6 +261,6 @@ DIRECTORIES: Mapping[str, DirectoryLoader] = _table(
     ("static", _static_directory),
     ("ldap", _directory_to_come),
     ("ldaps", _directory_to_come),
-    ("htpasswd", _directory_to_come),
+    ("htpasswd", _htpasswd_directory),
 )
 """Scheme of a directory's address to what opens it."""

@@ -93,7 +93,7 @@ class TestHtpasswd(PasswordDirectoryContract):
         lines = [entry(self.hash(self.password_for(owner.name)), owner) for owner in owners]
         members = [f'{group}: "{owner.name}"' for owner in owners for group in owner.groups]
         return HtpasswdDirectory(
-            write(self.folder / f"{self.made}", *lines), groups=write(self.folder / f"{self.made}.groups", *members)
+            write(self.folder / f"{self.made}", *lines), group_file=write(self.folder / f"{self.made}.groups", *members)
         )
 
 
@@ -325,7 +325,7 @@ def test_groups_are_read_as_apache_reads_them(data: bytes, expected: dict[str, s
 def test_a_bad_line_of_groups_is_told(line: str, path: Path, tmp_path: Path) -> None:
     """With the file and the number."""
     with pytest.raises(ConfigurationError, match=r"groups, line 2: "):
-        HtpasswdDirectory(write(path), groups=write(tmp_path / "groups", "ops: bob", line))
+        HtpasswdDirectory(write(path), group_file=write(tmp_path / "groups", "ops: bob", line))
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def test_groups_give_the_ceiling(
     """Every group's scopes together; none without a map."""
     groups = write(tmp_path / "groups", "dev: alice nobody", "ops: alice")
 
-    owner = HtpasswdDirectory(write(path, f"alice:{BCRYPT}"), groups=groups, scopes=scopes).find("alice")
+    owner = HtpasswdDirectory(write(path, f"alice:{BCRYPT}"), group_file=groups, scopes=scopes).find("alice")
 
     assert owner == Owner(name="alice", groups={"dev", "ops"}, scopes=expected)  # type: ignore[arg-type]
 

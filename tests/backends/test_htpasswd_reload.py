@@ -71,7 +71,7 @@ def test_a_change_is_seen(change: Callable[..., object], path: Path) -> None:
 def test_a_change_of_groups_is_seen(path: Path, tmp_path: Path) -> None:
     """Leaving a group takes its scopes away."""
     groups = write(tmp_path / "groups", "dev: alice")
-    directory = HtpasswdDirectory(path, groups=groups, scopes={"dev": ["read"]}, reload=0)
+    directory = HtpasswdDirectory(path, group_file=groups, scopes={"dev": ["read"]}, reload=0)
     before = directory.find("alice")
 
     write(groups, "dev: bob")
@@ -203,7 +203,7 @@ def test_an_outage_comes_back_into_the_log(path: Path, caplog: pytest.LogCapture
 def test_a_bad_file_of_groups_is_an_outage_as_well(path: Path, tmp_path: Path) -> None:
     """Both are taken, or neither: new passwords with old groups are nobody's intention."""
     groups = write(tmp_path / "groups", "dev: alice")
-    directory = HtpasswdDirectory(path, groups=groups, reload=0)
+    directory = HtpasswdDirectory(path, group_file=groups, reload=0)
     write(path, CHANGED)
     write(groups, "dev alice")
 

@@ -49,7 +49,7 @@ class HtpasswdDirectory:
 
     Args:
         path: of the file of passwords.
-        groups: path of a file with lines ``group: name name``, as Apache's ``AuthGroupFile``; None: no groups.
+        group_file: path of a file with lines ``group: name name``, as Apache's ``AuthGroupFile``; None: no groups.
         scopes: from groups to the scopes that they give: the ceiling of their members' tokens; None: there is none.
         reload: seconds between two looks at the files.
         at_once: passwords that are checked at a time, in each process.
@@ -65,7 +65,7 @@ class HtpasswdDirectory:
         self,
         path: str | os.PathLike[str],
         *,
-        groups: str | os.PathLike[str] | None = None,
+        group_file: str | os.PathLike[str] | None = None,
         scopes: Mapping[str, Iterable[str]] | None = None,
         reload: float = RELOAD,
         at_once: int = AT_ONCE,
@@ -77,7 +77,7 @@ class HtpasswdDirectory:
         self._patience = _bounded("patience", patience, float, 0, 60)
         self._key = secrets.token_bytes(16)
         self._warned: set[str] = set()
-        self._paths = [Path(one) for one in (path, groups) if one is not None]
+        self._paths = [Path(one) for one in (path, group_file) if one is not None]
         self._files = Reloading(
             self._paths, self._read, every=_bounded("reload", reload, float, 0, 60), monotonic=monotonic
         )
