@@ -1,0 +1,71 @@
+"""What ``patmiddleware check`` asks a server: whether all is there that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from ...errors import BackendUnavailable
+from .driver import Connection, LDAPError, Reach, explain, ldap
+from .groups import Grouping
+from .settings import People
+
+_ANY = "(objectClass=*)"
+
+
+def check(uri: str, reach: Reach, people: People, grouping: Grouping) -> None:
+    """Ask one server.
+
+    Raises:
+        BackendUnavailable: with the first thing that is wrong, in one sentence.
+    """
+    who = None if reach.bind_dn is None or reach.bind_password is None else (reach.bind_dn, reach.bind_password)
+    with _told(uri), closing(Connection(uri, reach, who)) as connection:
+        _check_base(connection, people.base, "the base in the address")
+        _check_base(connection, grouping.base, "group_base")
+        _check_attributes(connection, people, grouping)
+        _check_people(connection, people)
+        if people.active is not None:
+            connection.search(people.base, ldap.SCOPE_BASE, people.active, ["1.1"])
+        if grouping.filter is not None:
+            connection.search(grouping.base, ldap.SCOPE_BASE, grouping.filter, ["1.1"])
+
+
+@contextmanager
+def _told(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except LDAPError as error:
+        raise BackendUnavailable(f"{uri} can't be asked: {explain(error)}") from error
+    except BackendUnavailable as error:
+        raise BackendUnavailable(f"{uri}: {error}") from error
+
+
+def _check_base(connection: Connection, base: str, setting: str) -> None:
+    try:
+        found = connection.search(base, ldap.SCOPE_BASE, _ANY, ["1.1"])
+    except ldap.NO_SUCH_OBJECT:
+        found = []
+    if not found:
+        raise BackendUnavailable(f"{setting} is not there, or bind_dn may not see it: {base}")
+
+
+def _check_attributes(connection: Connection, people: People, grouping: Grouping) -> None:
+    knows = connection.schema()
+    wanted = {"user_attribute": people.attribute, "group_attribute": grouping.attribute}
+    if grouping.reads_member_of:
+        wanted['groups = "memberOf"'] = "memberOf"
+    for setting, attribute in wanted.items():
+        if knows is not None and not knows(attribute):
+            raise BackendUnavailable(f"the server knows no attribute {attribute}: look at {setting}")
+
+
+def _check_people(connection: Connection, people: People) -> None:
+    filter = f"(&{people.filter}({people.attribute}=*))"
+    try:
+        found = connection.search(people.base, people.scope, filter, [people.attribute], limit=1)
+    except ldap.SIZELIMIT_EXCEEDED:
+        return  # there are people
+    names = {name.lower() for _, values in found for name in values}
+    if people.attribute.lower() not in names:
+        raise BackendUnavailable(f"nobody with a readable {people.attribute} is below {people.base}")

@@ -1,0 +1,214 @@
+"""python-ldap, the only place that it is imported in, and one connection made with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from ...errors import ConfigurationError
+from ...model import Secret
+
+try:
+    import ldap
+    from ldap import LDAPError
+    from ldap.dn import escape_dn_chars, is_dn, str2dn
+    from ldap.filter import escape_filter_chars, filter_format
+    from ldap.schema import SubSchema
+    from ldap.schema.models import AttributeType
+except ImportError as error:
+    raise ConfigurationError(
+        "an LDAP directory needs python-ldap", setting="directory", hint="pip install 'patmiddleware[ldap]'"
+    ) from error
+
+__all__ = [
+    "LOST",
+    "Connection",
+    "Entry",
+    "LDAPError",
+    "Reach",
+    "escape_dn_chars",
+    "escape_filter_chars",
+    "explain",
+    "filter_format",
+    "is_dn",
+    "ldap",
+    "str2dn",
+]
+
+# Any: python-ldap has no types.
+Entry: TypeAlias = tuple[str, Mapping[str, Sequence[bytes]]]
+
+ONE_ONLY = 2
+"""How many entries are asked for where one is expected: the second says that there is more than one."""
+
+LOST = (
+    ldap.SERVER_DOWN,
+    ldap.CONNECT_ERROR,
+    ldap.TIMEOUT,
+    ldap.UNAVAILABLE,
+    ldap.BUSY,
+    ldap.DECODING_ERROR,
+    ldap.LOCAL_ERROR,
+    # Active Directory's word for a connection that is no longer bound.
+    ldap.OPERATIONS_ERROR,
+)
+"""What says that a connection or a server is of no more use; another one may be."""
+
+_WORDS = {
+    ldap.SERVER_DOWN: "it can't be reached",
+    ldap.TIMEOUT: "it does not answer in time",
+    ldap.NO_SUCH_OBJECT: "the base in the address is not there, or bind_dn may not see it",
+    ldap.INSUFFICIENT_ACCESS: "it lets bind_dn not search there",
+    ldap.INVALID_CREDENTIALS: "it refuses bind_dn or bind_password",
+    ldap.INVALID_DN_SYNTAX: "it can't read a DN in the settings",
+    ldap.FILTER_ERROR: "a filter in the settings can't be read",
+    ldap.REFERRAL: "it refers to another server, which is not followed: name that server, or another base",
+    ldap.SIZELIMIT_EXCEEDED: "it gives a part of the entries only",
+    ldap.CONFIDENTIALITY_REQUIRED: "it wants TLS: use ldaps:// or start_tls",
+    ldap.STRONG_AUTH_REQUIRED: "it wants TLS, or a bind_dn: use ldaps:// or start_tls",
+    ldap.INAPPROPRIATE_AUTH: "it wants a bind_dn",
+    ldap.PROTOCOL_ERROR: "it does not know what it is asked for, such as start_tls",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """How a server is reached.
+
+    Args:
+        servers: their URIs, with neither base nor anything else behind the port; the first one is preferred.
+        bind_dn: as whom is searched; None: as nobody.
+        bind_password: theirs.
+        start_tls: whether TLS is begun on the plain port.
+        ca_file: certificates of authorities; None: those of the system.
+        connect_timeout: seconds to connect.
+        timeout: seconds for each operation.
+        size: how many connections there are at the most.
+    """
+
+    servers: tuple[str, ...]
+    bind_dn: str | None = None
+    bind_password: Secret | None = field(default=None, repr=False)
+    start_tls: bool = False
+    ca_file: str | None = None
+    connect_timeout: float = 5.0
+    timeout: float = 5.0
+    size: int = 8
+
+
+def explain(error: LDAPError) -> str:
+    """Say what is wrong in a few words that show no host, name or secret: clients may hear them."""
+    if "certificate" in _info(error).lower():
+        return "its certificate is not trusted: set ca_file, and use the name that the certificate is for"
+    for kind, words in _WORDS.items():
+        if isinstance(error, kind):
+            return words
+    if isinstance(error, ldap.CONNECT_ERROR):
+        return "TLS can't be begun with it: look at its certificate, at ca_file, and at the name of the host"
+    return f"it answers {type(error).__name__}"
+
+
+def _info(error: LDAPError) -> str:
+    evidence = error.args[0] if error.args else {}
+    return str(evidence.get("info", "")) if isinstance(evidence, dict) else ""
+
+
+class Connection:
+    """One connection to one server, for one thread at a time.
+
+    Args:
+        uri: of the server.
+        reach: how.
+        who: as whom to bind, with which password; None: as nobody.
+
+    Attributes:
+        used: when it was last given back, by the monotonic clock.
+        socket: number of its file descriptor.
+
+    Raises:
+        LDAPError: when it can't be opened, or the bind is refused.
+    """
+
+    def __init__(self, uri: str, reach: Reach, who: tuple[str, Secret] | None) -> None:
+        self.uri, self.used, self.socket, self._timeout = uri, 0.0, -1, reach.timeout
+        self._raw: Any = ldap.initialize(uri)
+        try:
+            _prepare(self._raw, reach)
+            if reach.start_tls:
+                self._raw.start_tls_s()
+            name, secret = who or ("", Secret(""))
+            self._raw.simple_bind_s(name, secret.reveal())
+            self.socket = int(self._raw.fileno())
+        except BaseException:
+            self.close()
+            raise
+
+    def search(
+        self, base: str, scope: int, filter: str, attributes: Sequence[str], limit: int = ONE_ONLY
+    ) -> list[Entry]:
+        """Give the entries that match; references to other servers are passed over.
+
+        Args:
+            base: where to begin.
+            scope: of :mod:`ldap`'s.
+            filter: RFC 4515.
+            attributes: which ones to read.
+            limit: of entries; 0: none but the server's.
+
+        Raises:
+            LDAPError: when the server can't answer, or has more entries than the limit.
+        """
+        raw, timeout = self._raw, self._timeout
+        message = raw.search_ext(base, scope, filter, attributes, 0, None, None, timeout, limit)
+        # Of the ways to the result the shortest: this is the request's path.
+        data = raw.result4(message, 1, timeout)[1]
+        return [(dn, values) for dn, values in data if dn is not None]
+
+    def who(self) -> str | None:
+        """Give the identity that the server takes us for (RFC 4532), as ``dn:…`` or ``u:…``; empty: nobody.
+
+        Returns:
+            None where the server can't say.
+        """
+        try:
+            return str(self._raw.whoami_s() or "")
+        except ldap.PROTOCOL_ERROR:  # RFC 4511, section 4.12: an extended operation that is not known
+            return None
+
+    def schema(self) -> Callable[[str], bool] | None:
+        """Give what says whether the server knows an attribute; None: it does not show its schema."""
+        try:
+            found = self._raw.read_subschemasubentry_s(self._raw.search_subschemasubentry_s(), ["attributeTypes"])
+        except ldap.NO_SUCH_OBJECT:
+            return None
+        if not found or not any(found.values()):
+            return None
+        known = SubSchema(found)
+        return lambda name: known.get_obj(AttributeType, name) is not None
+
+    def close(self) -> None:
+        """Unbind, and close the socket."""
+        with suppress(LDAPError, AttributeError):  # it was lost, or is closed already
+            self._raw.unbind_s()
+
+
+def _prepare(raw: Any, reach: Reach) -> None:
+    options = [
+        (ldap.OPT_PROTOCOL_VERSION, ldap.VERSION3),
+        # A referral would be followed with our own name and password.
+        (ldap.OPT_REFERRALS, ldap.OPT_OFF),
+        # Neither a blank ldap.conf nor one with TIMEOUT -1 may make us wait for ever.
+        (ldap.OPT_NETWORK_TIMEOUT, reach.connect_timeout),
+        (ldap.OPT_TIMEOUT, reach.timeout),
+        (ldap.OPT_RESTART, ldap.OPT_ON),
+        (ldap.OPT_X_TLS_REQUIRE_CERT, ldap.OPT_X_TLS_DEMAND),
+    ]
+    if reach.ca_file is not None:
+        options.append((ldap.OPT_X_TLS_CACERTFILE, reach.ca_file))
+    # Last: it makes the options before it count.
+    options.append((ldap.OPT_X_TLS_NEWCTX, 0))
+    for option, value in options:
+        raw.set_option(option, value)
+    raw.timeout = reach.timeout
