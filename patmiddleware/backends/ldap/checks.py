@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from urllib.parse import urlsplit
 
 from ...errors import BackendUnavailable
 from .driver import Connection, LDAPError, Reach, explain, ldap
@@ -20,7 +23,7 @@ def check(uri: str, reach: Reach, people: People, grouping: Grouping) -> None:
         BackendUnavailable: with the first thing that is wrong, in one sentence.
     """
     who = None if reach.bind_dn is None or reach.bind_password is None else (reach.bind_dn, reach.bind_password)
-    with _told(uri), closing(Connection(uri, reach, who)) as connection:
+    with _told(uri, reach), closing(Connection(uri, reach, who)) as connection:
         _check_base(connection, people.base, "the base in the address")
         _check_base(connection, grouping.base, "group_base")
         _check_attributes(connection, people, grouping)
@@ -32,13 +35,30 @@ def check(uri: str, reach: Reach, people: People, grouping: Grouping) -> None:
 
 
 @contextmanager
-def _told(uri: str) -> Iterator[None]:
+def _told(uri: str, reach: Reach) -> Iterator[None]:
     try:
         yield
     except LDAPError as error:
-        raise BackendUnavailable(f"{uri} can't be asked: {explain(error)}") from error
+        words = _distrust(uri, reach) if isinstance(error, ldap.SERVER_DOWN) else None
+        raise BackendUnavailable(f"{uri} can't be asked: {words or explain(error, uri)}") from error
     except BackendUnavailable as error:
         raise BackendUnavailable(f"{uri}: {error}") from error
+
+
+def _distrust(uri: str, reach: Reach) -> str | None:
+    """Say what is wrong with the certificate of ldaps://; libldap keeps it to itself."""
+    parts = urlsplit(uri)
+    if parts.scheme != "ldaps" or parts.hostname is None:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=reach.ca_file)
+        with socket.create_connection((parts.hostname, parts.port or 636), reach.connect_timeout) as plain:
+            context.wrap_socket(plain, server_hostname=parts.hostname).close()
+    except ssl.SSLCertVerificationError as error:
+        return f"its certificate is not trusted ({error.verify_message.rstrip('.')}): look at ca_file"
+    except OSError:
+        pass
+    return None
 
 
 def _check_base(connection: Connection, base: str, setting: str) -> None:

@@ -149,7 +149,7 @@ class LDAPDirectory:
         # No value has a NUL, or half a character.
         if not name or "\0" in name or not _is_unicode(name):
             return None
-        with _outages():
+        with _outages(self._reach.servers[0]):
             return self._pool.run(partial(self._look_up, name))
 
     def _look_up(self, name: str, connection: Connection) -> tuple[str, Owner] | None:
@@ -194,7 +194,7 @@ class LDAPDirectory:
         return ceiling(known, self._ceilings)
 
     def _binds(self, dn: str, password: Secret, active: bool) -> bool:
-        with _outages():
+        with _outages(self._reach.servers[0]):
             try:
                 return self._pool.once((dn, password), partial(_is_bound_as, dn))
             except _WRONG:
@@ -240,11 +240,11 @@ def _first(entry: Mapping[str, Sequence[bytes]], names: Iterable[str]) -> str | 
 
 
 @contextmanager
-def _outages() -> Iterator[None]:
+def _outages(uri: str) -> Iterator[None]:
     """Say every error in the words of the Protocol; none shows what was asked, or of whom."""
     try:
         yield
     except LDAPError as error:
-        raise BackendUnavailable(f"the directory can't be asked: {explain(error)}") from error
+        raise BackendUnavailable(f"the directory can't be asked: {explain(error, uri)}") from error
     except ValueError as error:  # a name of an entry that is none, or text that is not UTF-8
         raise BackendUnavailable("the directory gives what can't be read") from error

@@ -56,11 +56,12 @@ LOST = (
 )
 """What says that a connection or a server is of no more use; another one may be."""
 
+_TRUST = "look at ca_file, and whether its certificate is for the name in the address"
 _WORDS = {
     ldap.SERVER_DOWN: "it can't be reached",
     ldap.TIMEOUT: "it does not answer in time",
     ldap.NO_SUCH_OBJECT: "the base in the address is not there, or bind_dn may not see it",
-    ldap.INSUFFICIENT_ACCESS: "it lets bind_dn not search there",
+    ldap.INSUFFICIENT_ACCESS: "it does not let bind_dn search there",
     ldap.INVALID_CREDENTIALS: "it refuses bind_dn or bind_password",
     ldap.INVALID_DN_SYNTAX: "it can't read a DN in the settings",
     ldap.FILTER_ERROR: "a filter in the settings can't be read",
@@ -98,21 +99,22 @@ class Reach:
     size: int = 8
 
 
-def explain(error: LDAPError) -> str:
-    """Say what is wrong in a few words that show no host, name or secret: clients may hear them."""
-    if "certificate" in _info(error).lower():
-        return "its certificate is not trusted: set ca_file, and use the name that the certificate is for"
+def explain(error: LDAPError, uri: str = "") -> str:
+    """Say what is wrong in a few words that show no host, name or secret: clients may hear them.
+
+    Args:
+        error: of python-ldap.
+        uri: of the server, if it is known.
+    """
+    # libldap does not say what is wrong with a certificate; of ldaps:// not even that something is.
+    if isinstance(error, ldap.CONNECT_ERROR):
+        return f"TLS can't be begun with it: {_TRUST}"
+    if isinstance(error, ldap.SERVER_DOWN) and uri.startswith("ldaps:"):
+        return f"it can't be reached, or TLS can't be begun with it: {_TRUST}"
     for kind, words in _WORDS.items():
         if isinstance(error, kind):
             return words
-    if isinstance(error, ldap.CONNECT_ERROR):
-        return "TLS can't be begun with it: look at its certificate, at ca_file, and at the name of the host"
     return f"it answers {type(error).__name__}"
-
-
-def _info(error: LDAPError) -> str:
-    evidence = error.args[0] if error.args else {}
-    return str(evidence.get("info", "")) if isinstance(evidence, dict) else ""
 
 
 class Connection:
@@ -135,7 +137,7 @@ class Connection:
         self.uri, self.used, self.socket, self._timeout = uri, 0.0, -1, reach.timeout
         self._raw: Any = ldap.initialize(uri)
         try:
-            _prepare(self._raw, reach)
+            _prepare(self._raw, reach, reach.start_tls or uri.startswith("ldaps:"))
             if reach.start_tls:
                 self._raw.start_tls_s()
             name, secret = who or ("", Secret(""))
@@ -194,16 +196,20 @@ class Connection:
             self._raw.unbind_s()
 
 
-def _prepare(raw: Any, reach: Reach) -> None:
+def _prepare(raw: Any, reach: Reach, tls: bool) -> None:
     options = [
         (ldap.OPT_PROTOCOL_VERSION, ldap.VERSION3),
         # A referral would be followed with our own name and password.
         (ldap.OPT_REFERRALS, ldap.OPT_OFF),
-        # Neither a blank ldap.conf nor one with TIMEOUT -1 may make us wait for ever.
+        # Whatever ldap.conf says.
         (ldap.OPT_NETWORK_TIMEOUT, reach.connect_timeout),
         (ldap.OPT_TIMEOUT, reach.timeout),
         (ldap.OPT_RESTART, ldap.OPT_ON),
+        # Over GnuTLS, which Debian's libldap has, only so is a handshake that never ends given up. Without TLS it would
+        # take the bound from the connecting itself.
+        (ldap.OPT_CONNECT_ASYNC, ldap.OPT_ON if tls else ldap.OPT_OFF),
         (ldap.OPT_X_TLS_REQUIRE_CERT, ldap.OPT_X_TLS_DEMAND),
+        (ldap.OPT_X_TLS_PROTOCOL_MIN, ldap.OPT_X_TLS_PROTOCOL_TLS1_2),
     ]
     if reach.ca_file is not None:
         options.append((ldap.OPT_X_TLS_CACERTFILE, reach.ca_file))

@@ -193,7 +193,7 @@ class Pool:
 
     def _rest(self, uri: str, error: LDAPError) -> None:
         if self._rests.get(uri, 0.0) <= monotonic():
-            logger.warning("the LDAP server %s failed: %s", uri, explain(error))
+            logger.warning("the LDAP server %s failed: %s", uri, explain(error, uri))
         self._rests[uri] = monotonic() + REST
 
 
