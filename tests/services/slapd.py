@@ -199,12 +199,15 @@ class Slapd:
         assert self._process is not None
         return self._process.pid
 
-    def connections(self) -> int:
-        """Count the connections that clients have open to the plain port (of Linux's own table)."""
-        port = f":{self.port:04X}"
+    def clients(self) -> set[int]:
+        """Give the ports of the connections that clients have open to the plain port (of Linux's own table)."""
         lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
         rows = [line.split() for line in lines]
-        return sum(row[2].endswith(port) and row[3] == "01" for row in rows)
+        return {
+            int(remote.partition(":")[2], 16)
+            for _, local, remote, state, *_ in rows
+            if local.endswith(f":{self.port:04X}") and state == "01"
+        }
 
     @contextmanager
     def admin(self) -> Iterator[Any]:

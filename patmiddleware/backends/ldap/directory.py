@@ -200,7 +200,7 @@ class LDAPDirectory:
             except _WRONG:
                 return False
             except (ldap.UNWILLING_TO_PERFORM, ldap.INSUFFICIENT_ACCESS):
-                # So some servers refuse those who are locked, and those who must first change their password.
+                # So some servers refuse those who are locked.
                 if active:
                     raise
                 return False
@@ -208,11 +208,7 @@ class LDAPDirectory:
 
 def _is_bound_as(dn: str, connection: Connection) -> bool:
     """Whether the server says of a new connection that it is this person's: success alone may be nobody's."""
-    try:
-        identity = connection.who()
-    except ldap.INSUFFICIENT_ACCESS:
-        # Only a new password is taken from them now.
-        return False
+    identity = connection.who()
     if identity is None or identity.startswith("u:"):
         return identity != "u:"  # a server without RFC 4532, or with names of its own, as Active Directory
     return identity.startswith("dn:") and normal(identity.removeprefix("dn:")) == normal(dn)

@@ -18,11 +18,7 @@ def normal(dn: str) -> DN:
     Raises:
         ValueError: when it is not a distinguished name.
     """
-    try:
-        parts = str2dn(dn)
-    except (LDAPError, UnicodeError) as error:
-        raise ValueError("not a distinguished name") from error
-    return tuple("+".join(sorted(f"{kind.lower()}={_folded(value)}" for kind, value, _ in part)) for part in parts)
+    return tuple("+".join(sorted(f"{kind.lower()}={_folded(value)}" for kind, value, _ in part)) for part in _parts(dn))
 
 
 @lru_cache(maxsize=4096)
@@ -32,11 +28,7 @@ def leading(dn: str, attribute: str) -> str | None:
     Raises:
         ValueError: when it is not a distinguished name.
     """
-    try:
-        parts = str2dn(dn)
-    except (LDAPError, UnicodeError) as error:
-        raise ValueError("not a distinguished name") from error
-    for kind, value, _ in parts[0] if parts else ():
+    for kind, value, _ in next(iter(_parts(dn)), ()):
         if kind.lower() == attribute.lower() and value and not dn.partition("=")[2].lstrip().startswith("#"):
             return str(value)
     return None
@@ -55,6 +47,14 @@ def text(dn: DN) -> str:
 def is_name(value: str) -> bool:
     """Whether this is a distinguished name, and not a plain one."""
     return "=" in value and bool(is_dn(value))
+
+
+def _parts(dn: str) -> list[list[tuple[str, str | None, int]]]:
+    try:
+        parts: list[list[tuple[str, str | None, int]]] = str2dn(dn)
+    except (LDAPError, UnicodeError) as error:
+        raise ValueError("not a distinguished name") from error
+    return parts
 
 
 def _folded(value: str | None) -> str:
