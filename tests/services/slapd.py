@@ -37,11 +37,7 @@ include /etc/ldap/schema/inetorgperson.schema
 {schema}
 modulepath /usr/lib/ldap
 moduleload back_mdb
-moduleload memberof
 moduleload ppolicy
-TLSCertificateFile {folder}/cert.pem
-TLSCertificateKeyFile {folder}/key.pem
-TLSCACertificateFile {folder}/cert.pem
 {general}
 database mdb
 suffix "{base}"
@@ -50,14 +46,25 @@ rootpw {password}
 directory {folder}/db
 maxsize 268435456
 dbnosync
-index objectClass,uid,cn,member,memberOf eq
-overlay memberof
-memberof-refint TRUE
-memberof-dangling ignore
+index objectClass,uid,cn,member eq
+{memberof}
 overlay ppolicy
 ppolicy_default "{policy}"
 ppolicy_use_lockout
 {access}
+"""
+
+_TLS = """\
+TLSCertificateFile {folder}/cert.pem
+TLSCertificateKeyFile {folder}/key.pem
+TLSCACertificateFile {folder}/cert.pem
+"""
+
+_MEMBEROF = """\
+index memberOf eq
+overlay memberof
+memberof-refint TRUE
+memberof-dangling ignore
 """
 
 _ACCESS = """\
@@ -129,14 +136,24 @@ class Slapd:
         general: lines for the whole server, such as ``idletimeout 1``.
         access: who may see what.
         names: what the certificate is for; left out: localhost, this machine's name and 127.0.0.1.
+        tls: whether it has a certificate at all.
+        memberof: whether people's entries tell of their groups.
     """
 
-    def __init__(self, *, general: str = "", access: str = _ACCESS, names: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        general: str = "",
+        access: str = _ACCESS,
+        names: Iterable[str] = (),
+        tls: bool = True,
+        memberof: bool = True,
+    ) -> None:
         self._ldap = pytest.importorskip("ldap", reason="python-ldap is missing: pip install 'patmiddleware[ldap]'")
         self._slapd, self._slapadd, self._openssl = program("slapd"), program("slapadd"), program("openssl")
         # libldap takes this machine's own name for that of a server on loopback.
         self._names = tuple(names) or ("DNS:localhost", f"DNS:{socket.gethostname()}", "IP:127.0.0.1")
-        self._general, self._access = general, access
+        self._general, self._access, self._tls, self._memberof = general, access, tls, memberof
         self._process: subprocess.Popen[bytes] | None = None
         self._corners = count(1)
 
@@ -168,10 +185,10 @@ class Slapd:
 
     def start(self) -> None:
         """Start it, on the ports that it had before, and wait until it answers."""
-        log = (self.folder / "log").open("ab")
-        with log:
+        listening = f"{self.uri}/ {self.secure_uri}/" if self._tls else f"{self.uri}/"
+        with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._slapd, "-d", "0", "-f", self.folder / "slapd.conf", "-h", f"{self.uri}/ {self.secure_uri}/"],
+                [self._slapd, "-d", "0", "-f", self.folder / "slapd.conf", "-h", listening],
                 stdout=log,
                 stderr=log,
             )
@@ -193,11 +210,10 @@ class Slapd:
             process.kill()
             process.wait(_PATIENCE)
 
-    @property
-    def pid(self) -> int:
-        """The running server's."""
+    def signal(self, number: int) -> None:
+        """Send the running server a signal, as to hold it up."""
         assert self._process is not None
-        return self._process.pid
+        self._process.send_signal(number)
 
     def clients(self) -> set[int]:
         """Give the ports of the connections that clients have open to the plain port (of Linux's own table)."""
@@ -253,7 +269,8 @@ class Slapd:
         conf = _CONF.format(
             schema=SCHEMA,
             folder=self.folder,
-            general=self._general,
+            general="\n".join((self._general, *self._modules())),
+            memberof=_MEMBEROF if self._memberof else "",
             base=BASE,
             admin=ADMIN,
             password=PASSWORD,
@@ -266,6 +283,12 @@ class Slapd:
         done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
         if done.returncode:
             raise RuntimeError(f"slapadd failed: {done.stderr.decode(errors='replace')}")
+
+    def _modules(self) -> Iterator[str]:
+        if self._tls:
+            yield _TLS.format(folder=self.folder)
+        if self._memberof:
+            yield "moduleload memberof"
 
     def _answers(self) -> bool:
         connection = self._ldap.initialize(self.uri)
