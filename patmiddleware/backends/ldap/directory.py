@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from os import PathLike
 
@@ -22,6 +21,9 @@ from .pool import Pool
 _DISPLAY, _MAIL = ("displayname", "cn"), ("mail",)
 # What servers answer to a wrong password, to one for an entry without any, and to one too many.
 _WRONG = (ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH, ldap.NO_SUCH_OBJECT, ldap.CONSTRAINT_VIOLATION)
+
+# What some answer to those who are locked, and to much else.
+_LOCKED = (ldap.UNWILLING_TO_PERFORM, ldap.INSUFFICIENT_ACCESS)
 
 
 class LDAPDirectory:
@@ -149,8 +151,10 @@ class LDAPDirectory:
         # No value has a NUL, or half a character.
         if not name or "\0" in name or not _is_unicode(name):
             return None
-        with _outages(self._reach.servers[0]):
+        try:
             return self._pool.run(partial(self._look_up, name))
+        except (LDAPError, ValueError) as error:
+            raise self._outage(error) from error
 
     def _look_up(self, name: str, connection: Connection) -> tuple[str, Owner] | None:
         before, after = self._filter
@@ -194,16 +198,20 @@ class LDAPDirectory:
         return ceiling(known, self._ceilings)
 
     def _binds(self, dn: str, password: Secret, active: bool) -> bool:
-        with _outages(self._reach.servers[0]):
-            try:
-                return self._pool.once((dn, password), partial(_is_bound_as, dn))
-            except _WRONG:
+        try:
+            return self._pool.once((dn, password), partial(_is_bound_as, dn))
+        except _WRONG:
+            return False
+        except (LDAPError, ValueError) as error:
+            if isinstance(error, _LOCKED) and not active:
                 return False
-            except (ldap.UNWILLING_TO_PERFORM, ldap.INSUFFICIENT_ACCESS):
-                # So some servers refuse those who are locked.
-                if active:
-                    raise
-                return False
+            raise self._outage(error) from error
+
+    def _outage(self, error: LDAPError | ValueError) -> BackendUnavailable:
+        """Say an error in the words of the Protocol: none shows what was asked, or of whom."""
+        if isinstance(error, ValueError):  # a name of an entry that is none, or text that is not UTF-8
+            return BackendUnavailable("the directory gives what can't be read")
+        return BackendUnavailable(f"the directory can't be asked: {explain(error, self._reach.servers[0])}")
 
 
 def _is_bound_as(dn: str, connection: Connection) -> bool:
@@ -233,14 +241,3 @@ def _first(entry: Mapping[str, Sequence[bytes]], names: Iterable[str]) -> str | 
         for value in entry.get(name, ()):
             return value.decode(errors="replace")
     return None
-
-
-@contextmanager
-def _outages(uri: str) -> Iterator[None]:
-    """Say every error in the words of the Protocol; none shows what was asked, or of whom."""
-    try:
-        yield
-    except LDAPError as error:
-        raise BackendUnavailable(f"the directory can't be asked: {explain(error, uri)}") from error
-    except ValueError as error:  # a name of an entry that is none, or text that is not UTF-8
-        raise BackendUnavailable("the directory gives what can't be read") from error

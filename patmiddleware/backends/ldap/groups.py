@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from ...errors import BackendUnavailable
 from .driver import Connection, Entry, filter_format, ldap
@@ -28,13 +29,12 @@ _MEMBER = "(member=%s)(uniqueMember=%s)"
 _MEMBER_OF = "memberof"
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """One group.
 
     Args:
         dn: its name, as the server spells it.
-        names: its plain names: one, as a rule.
+        names: its plain names: one, as a rule; none: they must be read.
     """
 
     dn: str
@@ -82,8 +82,8 @@ class Grouping:
             LDAPError: when the server can't be asked.
         """
         if self.reads_member_of:
-            named = [each.decode() for each in _member_of(entry)]
-            groups = [self._named(connection, each) for each in named if within(normal(each), self._root)]
+            named = [_named(value, self._root, self.attribute) for value in _member_of(entry)]
+            groups = [group if group.names else self._read(connection, group.dn) for group in named if group]
         elif self.nested == "ad":
             groups = self._search(connection, filter_format(_CHAIN, [dn]))
         else:
@@ -120,11 +120,7 @@ class Grouping:
             raise BackendUnavailable(f"somebody is in more than {MOST} groups")
         return [self._group(entry) for entry in found]
 
-    def _named(self, connection: Connection, dn: str) -> Group:
-        """Give a group by its name, which says the plain one as well, unless that is another attribute's."""
-        plain = leading(dn, self.attribute)
-        if plain is not None:
-            return Group(dn, (plain,))
+    def _read(self, connection: Connection, dn: str) -> Group:
         try:
             found = connection.search(dn, ldap.SCOPE_BASE, "(objectClass=*)", [self.attribute])
         except ldap.NO_SUCH_OBJECT:
@@ -140,6 +136,18 @@ class Grouping:
         if not names:
             raise BackendUnavailable("a group has no group_attribute, or bind_dn may not read it")
         return Group(dn, tuple(names))
+
+
+@lru_cache(maxsize=4096)
+def _named(value: bytes, root: DN, attribute: str) -> Group | None:
+    """Give a group by its name, which says the plain one as well, unless that is another attribute's.
+
+    Returns:
+        None where it is not below the root.
+    """
+    dn = value.decode()
+    plain = leading(dn, attribute)
+    return Group(dn, () if plain is None else (plain,)) if within(normal(dn), root) else None
 
 
 def _member_of(entry: Mapping[str, Sequence[bytes]]) -> Sequence[bytes]:
