@@ -162,7 +162,12 @@ class Slapd:
         self.folder = Path(tempfile.mkdtemp(prefix="slapd-", dir="/tmp"))
         try:
             self._prepare()
-            self.start()
+            try:
+                self.start()
+            except RuntimeError:  # somebody was faster at a port
+                self.stop()
+                self._choose_ports()
+                self.start()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -263,8 +268,7 @@ class Slapd:
 
     def _prepare(self) -> None:
         (self.folder / "db").mkdir()
-        self.port, self.secure_port = free_port(), free_port()
-        self.uri, self.secure_uri = f"ldap://127.0.0.1:{self.port}", f"ldaps://127.0.0.1:{self.secure_port}"
+        self._choose_ports()
         make_certificate(self.folder, self._names, self._openssl)
         conf = _CONF.format(
             schema=SCHEMA,
@@ -283,6 +287,10 @@ class Slapd:
         done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
         if done.returncode:
             raise RuntimeError(f"slapadd failed: {done.stderr.decode(errors='replace')}")
+
+    def _choose_ports(self) -> None:
+        self.port, self.secure_port = free_port(), free_port()
+        self.uri, self.secure_uri = f"ldap://127.0.0.1:{self.port}", f"ldaps://127.0.0.1:{self.secure_port}"
 
     def _modules(self) -> Iterator[str]:
         if self._tls:

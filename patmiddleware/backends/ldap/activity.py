@@ -33,21 +33,15 @@ def is_active(entry: Mapping[str, Values], now: float, lockout_duration: float |
     Returns:
         False also where one of them has several values, or one that can't be read.
     """
-    for name, rule in _RULES.items():
-        values = entry.get(name)
-        if values and not _holds(name, values, entry, rule, now, lockout_duration):
-            return False
-    return True
+    return all(_holds(name, entry, now, lockout_duration) for name in _RULES.keys() & entry.keys())
 
 
-def _holds(
-    name: str, values: Values, entry: Mapping[str, Values], rule: Rule, now: float, duration: float | None
-) -> bool:
+def _holds(name: str, entry: Mapping[str, Values], now: float, duration: float | None) -> bool:
     if name == "lockouttime" and entry.get(_COMPUTED):
         return True  # The server's own reckoning, which knows the duration, is judged in its place.
     try:
-        [value] = values
-        return rule(value, now, duration)
+        [value] = entry[name]
+        return _RULES[name](value, now, duration)
     except (ValueError, OverflowError):
         return False
 

@@ -18,7 +18,6 @@ from .groups import Group
 from .names import normal, text
 from .pool import Pool
 
-_DISPLAY, _MAIL = ("displayname", "cn"), ("mail",)
 # What servers answer to a wrong password, to one for an entry without any, and to one too many.
 _WRONG = (ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH, ldap.NO_SUCH_OBJECT, ldap.CONSTRAINT_VIOLATION)
 
@@ -148,9 +147,8 @@ class LDAPDirectory:
 
     def _find(self, name: str) -> tuple[str, Owner] | None:
         """Give a person and their DN."""
-        # No value has a NUL, or half a character.
         if not name or "\0" in name or not _is_unicode(name):
-            return None
+            return None  # No value has a NUL, or half a character.
         try:
             return self._pool.run(partial(self._look_up, name))
         except (LDAPError, ValueError) as error:
@@ -181,8 +179,8 @@ class LDAPDirectory:
             name=name,
             active=self._is_active(connection, dn, entry),
             groups=frozenset(plain for group in groups for plain in group.names),
-            display_name=_first(entry, _DISPLAY),
-            mail=_first(entry, _MAIL),
+            display_name=_first(entry.get("displayname") or entry.get("cn")),
+            mail=_first(entry.get("mail")),
             scopes=self._ceiling(groups),
         )
 
@@ -235,9 +233,5 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _first(entry: Mapping[str, Sequence[bytes]], names: Iterable[str]) -> str | None:
-    """Give the first value of the first attribute that is there."""
-    for name in names:
-        for value in entry.get(name, ()):
-            return value.decode(errors="replace")
-    return None
+def _first(values: Sequence[bytes] | None) -> str | None:
+    return values[0].decode(errors="replace") if values else None

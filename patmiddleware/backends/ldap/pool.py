@@ -82,7 +82,7 @@ class Pool:
             LDAPError: when no server can be reached, the bind is refused, or the operation fails.
             BackendUnavailable: when every connection stays in use.
         """
-        self._close_kept([self._take(room=True)])
+        self._take_place()
         connection = None
         try:
             connection = self._open(who)
@@ -92,68 +92,81 @@ class Pool:
 
     def close(self) -> None:
         """Close what is idle; the pool may still be used after it."""
-        with self._changed:
-            idle = self._idle[:]
-            self._idle.clear()
-            self._count -= len(idle)
-            self._changed.notify_all()
-        self._close_kept(idle)
+        while (connection := self._pop()) is not None:
+            self._close(connection)
 
     def _begin(self) -> None:
         self._changed = Condition()
         self._idle: list[Connection] = []
         self._open_ones: set[Connection] = set()
         self._count = 0  # of connections, and of places for those that are about to be opened
+        self._waiting = 0  # threads
         self._rests: dict[str, float] = {}
         self._refused_until = 0.0
 
-    def _take(self, room: bool = False) -> Connection | None:
-        """Give an idle connection, or None and the place for a new one.
+    def _take(self) -> Connection | None:
+        """Give an idle connection, or None and the place for a new one."""
+        connection = self._pop()
+        if connection is None:
+            return self._wait()
+        if connection.used + STALE > monotonic():
+            return connection
+        # The one used last is too old; so are the others.
+        self._close_kept(connection)
+        self.close()
+        return None
 
-        Args:
-            room: whether it is the place that is wanted: the connection given is to be closed.
-        """
-        now = monotonic()
+    def _take_place(self) -> None:
+        """Take the place for a new connection, that of an idle one if need be."""
+        self._close_kept(self._wait())
+
+    def _pop(self) -> Connection | None:
+        # Without a lock: a list gives each of its items to one thread only.
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def _wait(self) -> Connection | None:
+        """Wait for the place for a new connection, or for an idle one."""
+        deadline = monotonic() + self._reach.timeout
         with self._changed:
-            while not (self._idle or self._count < self._reach.size):
-                if not self._changed.wait(now + self._reach.timeout - monotonic()):
-                    raise BackendUnavailable("the directory is asked too much at once: all its connections are in use")
-            if self._idle and not (room and self._count < self._reach.size):
-                connection = self._idle.pop()
-                if room or connection.used + STALE > now:
-                    return connection
-                # The one used last is too old; so are the others.
-                old = [connection, *self._idle]
-                self._idle.clear()
-                self._count -= len(old) - 1
-            else:
+            # Counted before looking: whoever gives one back looks for us after that.
+            self._waiting += 1
+            try:
+                while self._count >= self._reach.size:
+                    if (connection := self._pop()) is not None:
+                        return connection
+                    if not self._changed.wait(deadline - monotonic()):
+                        raise BackendUnavailable("too much at once: every connection to the directory is in use")
                 self._count += 1
                 return None
-        self._close_kept(old)
-        return None
+            finally:
+                self._waiting -= 1
 
     def _give(self, connection: Connection) -> None:
         connection.used = monotonic()
-        with self._changed:
-            self._idle.append(connection)
-            self._changed.notify()
+        self._idle.append(connection)
+        if self._waiting:
+            with self._changed:
+                self._changed.notify()
 
     def _close(self, connection: Connection | None) -> None:
         """Close a connection that was taken, if it could be opened, and free its place."""
-        self._close_kept([connection])
+        self._close_kept(connection)
         with self._changed:
             self._count -= 1
             self._changed.notify()
 
-    def _close_kept(self, connections: Iterable[Connection | None]) -> None:
-        for connection in connections:
-            if connection is not None:
-                self._open_ones.discard(connection)
-                connection.close()
+    def _close_kept(self, connection: Connection | None) -> None:
+        """Close a connection, but keep its place."""
+        if connection is not None:
+            self._open_ones.discard(connection)
+            connection.close()
 
     def _lose(self, connection: Connection, error: LDAPError) -> None:
-        """Close a connection, but keep its place; and the idle ones, which are no younger."""
-        self._close_kept([connection])
+        """Close a lost connection, but keep its place; and the idle ones, which are no younger."""
+        self._close_kept(connection)
         self.close()
         if isinstance(error, ldap.TIMEOUT):
             self._rest(connection.uri, error)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -20,6 +22,7 @@ from patmiddleware.backends.ldap import LDAPDirectory, pool
 from patmiddleware.backends.ldap.driver import Connection, Reach
 from patmiddleware.backends.ldap.pool import Pool
 from patmiddleware.errors import BackendUnavailable
+from patmiddleware.model import Secret
 
 Open = Callable[..., LDAPDirectory]
 ROOT = Path(__file__).parents[3]
@@ -90,33 +93,50 @@ def test_one_connection_serves_one_after_the_other(own: Slapd, opened: Open) -> 
     assert directory.find("alice")
 
 
-def test_there_are_never_more_connections_than_allowed(own: Slapd, opened: Open) -> None:
+def test_there_are_never_more_connections_than_allowed(own: Slapd) -> None:
     """However many threads ask, for passwords too."""
-    corner = own.corner()
-    corner.person("alice")
-    directory, most, done = opened(corner.address, pool_size=3), [0], threading.Event()
+    shared, lock, inside = Pool(_reach(own.uri, size=3)), threading.Lock(), Counter[str]()
 
-    def watch() -> None:
-        while not done.is_set():
-            # One that is being closed counts as well, so those that are open are counted twice.
-            most[0] = max(most[0], len(own.clients() & own.clients()))
+    def dawdle(connection: Connection) -> bool:
+        with lock:
+            inside["now"] += 1
+            inside["most"] = max(inside["most"], inside["now"])
+        time.sleep(0.002)
+        with lock:
+            inside["now"] -= 1
+        return connection.who() is not None
 
     def ask(number: int) -> bool:
-        for _ in range(20):
-            found = directory.find("alice") and directory.authenticate("alice", "alice's password")
-            if found is None:
-                return False
-        return True
+        if number % 3:
+            return shared.run(dawdle)
+        return shared.once((SERVICE, Secret(SERVICE_PASSWORD)), dawdle)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(ask, range(8)))
-    done.set()
-    watcher.join()
+        answers = list(threads.map(ask, range(120)))
+    kept = len(own.clients())
+    shared.close()
 
     assert all(answers)
-    assert 1 <= most[0] <= 3
+    assert inside["most"] == 3
+    assert 1 <= kept <= 3
+
+
+def test_many_threads_share_few_connections(own: Slapd, opened: Open) -> None:
+    """Each gets its own answers, and none is left out."""
+    corner = own.corner()
+    for number in range(8):
+        corner.person(f"user{number}")
+    directory = opened(corner.address, pool_size=2)
+
+    def ask(number: int) -> bool:
+        name = f"user{number}"
+        found = [directory.find(name) for _ in range(30)]
+        right = directory.authenticate(name, f"{name}'s password")
+        return all(owner and owner.name == name for owner in (*found, right))
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(ask, range(8)))
+    assert len(own.clients()) <= 2
 
 
 def test_who_waits_too_long_for_a_connection_hears_so(server: Slapd) -> None:
@@ -171,8 +191,6 @@ def test_connections_idle_for_long_are_not_trusted(server: Slapd, monkeypatch: p
 
 
 def _reach(uri: str, size: int = 8, timeout: float = 5.0) -> Reach:
-    from patmiddleware.model import Secret
-
     secret = Secret(SERVICE_PASSWORD)
     return Reach(servers=(uri,), bind_dn=SERVICE, bind_password=secret, size=size, timeout=timeout)
 
@@ -310,8 +328,6 @@ def test_a_silent_server_is_an_outage_in_time(
 
 def test_a_server_that_falls_silent_later_is_an_outage_in_time(own: Slapd, opened: Open) -> None:
     """A kept connection that nobody answers on any more is waited for once, and not kept."""
-    import signal
-
     corner = own.corner()
     corner.person("alice")
     directory = opened(corner.address, timeout=TIMEOUT, connect_timeout=TIMEOUT)
