@@ -38,7 +38,8 @@ class LDAPDirectory:
         user_attribute: that has a person's name, exactly as tokens have it; None: the address's, or ``uid``.
         filter: that people match, besides that of the address.
         active: ``auto``: every attribute counts that a server locks or ends accounts with and that is there (see
-            :mod:`~patmiddleware.backends.ldap.activity`); or the filter that the entry of an active person matches.
+            :mod:`~patmiddleware.backends.ldap.activity`), so that whom wrong passwords lock out has no tokens either;
+            or the filter that the entry of an active person matches, which is asked for apart.
         lockout_duration: for how many seconds wrong passwords lock an account, where entries only say since when; None:
             until it is lifted.
         groups: ``memberOf``, which the server keeps in people's entries; or ``search``, for groups whose ``member``,

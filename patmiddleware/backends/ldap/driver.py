@@ -136,6 +136,9 @@ class Connection:
     def __init__(self, uri: str, reach: Reach, who: tuple[str, Secret] | None) -> None:
         self.uri, self.used, self.socket, self._timeout = uri, 0.0, -1, reach.timeout
         self._raw: Any = ldap.initialize(uri)
+        # What python-ldap's own object calls, with the same arguments, under a lock and with traces. One thread at a
+        # time needs neither, and they cost a search a fifteenth; a libldap that is not safe for threads does.
+        self._direct: Any = getattr(self._raw, "_l", self._raw) if ldap.LIBLDAP_R else self._raw
         try:
             _prepare(self._raw, reach, reach.start_tls or uri.startswith("ldaps:"))
             if reach.start_tls:
@@ -162,10 +165,9 @@ class Connection:
         Raises:
             LDAPError: when the server can't answer, or has more entries than the limit.
         """
-        raw, timeout = self._raw, self._timeout
-        message = raw.search_ext(base, scope, filter, attributes, 0, None, None, timeout, limit)
-        # Of the ways to the result the shortest: this is the request's path.
-        data = raw.result4(message, 1, timeout)[1]
+        direct, timeout = self._direct, self._timeout
+        message = direct.search_ext(base, scope, filter, attributes, 0, None, None, timeout, limit)
+        data = direct.result4(message, 1, timeout, 0, 0, 0)[1]
         return [(dn, values) for dn, values in data if dn is not None]
 
     def who(self) -> str | None:

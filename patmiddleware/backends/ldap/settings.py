@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import NoReturn
@@ -63,7 +63,7 @@ def reach(
     _judge_wire(address, start_tls, secret)
     size: object = pool_size
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        _refuse("pool_size", f"is {size!r}", "a whole number of connections, from 1 on")
+        _refuse("pool_size", f"is {size!r}", "must be a whole number of connections, from 1 on")
     return Reach(
         servers=tuple(server.uri for server in address.servers),
         bind_dn=bind_dn,
@@ -111,15 +111,15 @@ def grouping(
         ConfigurationError: when it can't be done so.
     """
     if how not in HOW:
-        _refuse("groups", f"is {how!r}", f"one of {', '.join(HOW)}")
+        _refuse("groups", f"is {how!r}", f"must be {' or '.join(HOW)}")
     if nested not in NESTED or (isinstance(nested, int) and not isinstance(nested, bool)):
-        _refuse("nested", f"is {nested!r}", 'true, false or "ad"')
+        _refuse("nested", f"is {nested!r}", 'must be true, false or "ad"')
     if base is not None and not is_name(base):
-        _refuse("group_base", "is not a distinguished name", "such as ou=groups,dc=example,dc=org")
+        _refuse("group_base", "is not a distinguished name", "write one such as ou=groups,dc=example,dc=org")
     if filter is not None:
         checked_filter(filter, "directory.group_filter")
         if how == "memberOf" and nested != "ad":
-            _refuse("group_filter", "needs groups that are searched for", 'groups = "search"')
+            _refuse("group_filter", "needs groups that are searched for", 'set groups = "search"')
     checked_attribute(attribute, "directory.group_attribute")
     return Grouping(base=base or address.base, how=how, nested=nested, filter=filter, attribute=attribute)
 
@@ -135,7 +135,11 @@ def ceilings(scopes: Mapping[str, Iterable[str]] | None, base: str) -> Mapping[s
         key = group
         if is_name(group):
             if not within(normal(group), normal(base)):
-                _refuse(f"scopes.{group}", "is not below group_base, so nobody would be in it", "another group_base")
+                _refuse(
+                    f"scopes.{group}",
+                    "is not below group_base, so nobody would be in it",
+                    "set another group_base, or leave the group out",
+                )
             key = text(normal(group))
         kept[key] = kept.get(key, frozenset()) | given
     return None if checked is None else kept
@@ -143,31 +147,31 @@ def ceilings(scopes: Mapping[str, Iterable[str]] | None, base: str) -> Mapping[s
 
 def _one_of_both(setting: str | None, in_address: str | None, name: str) -> str | None:
     if setting is not None and in_address is not None and setting != in_address:
-        _refuse(name, "is not what the address says", "say it once")
+        _refuse(name, "is not what the address says", "say it in one of the two places")
     return in_address if setting is None else setting
 
 
 def _credentials(bind_dn: str | None, bind_password: str | None) -> Secret | None:
     if bind_dn is not None and not is_name(bind_dn):
-        _refuse("bind_dn", "is not a distinguished name", "such as cn=gate,ou=services,dc=example,dc=org")
+        _refuse("bind_dn", "is not a distinguished name", "write one such as cn=gate,ou=services,dc=example,dc=org")
     if bind_dn is None and bind_password is None:
         return None
     if bind_dn is None:
-        _refuse("bind_password", "is of nobody", "bind_dn, to say whose it is")
+        _refuse("bind_password", "is of nobody", "set bind_dn to whose it is")
     # RFC 4513, section 5.1.2: with an empty one nobody is bound, and some servers call that a success.
     if not isinstance(bind_password, str) or not bind_password or "\0" in bind_password:
-        _refuse("bind_password", "is missing, is empty, or has a NUL", "the password of bind_dn")
+        _refuse("bind_password", "is missing, is empty, or has a NUL", "set the password of bind_dn")
     return Secret(bind_password)
 
 
 def _judge_wire(address: Address, start_tls: bool, secret: Secret | None) -> None:
     given: object = start_tls
     if not isinstance(given, bool):
-        _refuse("start_tls", f"is {given!r}", "true or false")
+        _refuse("start_tls", f"is {given!r}", "must be true or false")
     if start_tls and any(server.scheme == "ldaps" for server in address.servers):
-        _refuse("start_tls", "is for ldap:// only: ldaps:// has TLS from the beginning", "one of the two")
+        _refuse("start_tls", "is for ldap:// only: ldaps:// has TLS from the beginning", "use one of the two")
     if secret is not None and not keeps_passwords(address, start_tls):
-        _refuse("bind_password", "would go in clear", "ldaps:// in the address, or start_tls = true")
+        _refuse("bind_password", "would go in clear", "write ldaps:// in the address, or set start_tls = true")
 
 
 def _readable(path: object) -> str | None:
@@ -179,16 +183,16 @@ def _readable(path: object) -> str | None:
     except (OSError, ValueError) as error:
         raise ConfigurationError("can't be read", setting="directory.ca_file", hint=str(error)) from error
     if not begun:
-        _refuse("ca_file", "has no certificate in it", "a file with certificates in PEM form")
+        _refuse("ca_file", "has no certificate in it", "name a file with certificates in PEM form")
     return str(path)
 
 
 def _seconds(value: object, name: str, most: float | None = _LONGEST) -> float:
     good = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value > 0
     if not good or (most is not None and isinstance(value, int | float) and value > most):
-        _refuse(name, f"is {value!r}", "seconds, more than 0" + (f" and up to {most:g}" if most else ""))
+        _refuse(name, f"is {value!r}", "must be seconds, more than 0" + (f" and up to {most:g}" if most else ""))
     return float(str(value))
 
 
-def _refuse(name: str, message: str, hint: str | Sequence[str]) -> NoReturn:
-    raise ConfigurationError(message, setting=f"directory.{name}", hint=f"set {hint}")
+def _refuse(name: str, message: str, hint: str) -> NoReturn:
+    raise ConfigurationError(message, setting=f"directory.{name}", hint=hint)

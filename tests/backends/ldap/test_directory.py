@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from services.slapd import BASE, PASSWORD, SERVICE, SERVICE_PASSWORD, Corner, Slapd, escaped
 
 from patmiddleware.backends.ldap import LDAPDirectory
+from patmiddleware.backends.ldap.directory import _is_bound_as
 from patmiddleware.errors import BackendUnavailable
 from patmiddleware.interfaces import Checkable, PasswordDirectory
 from patmiddleware.model import Owner
@@ -324,6 +326,29 @@ def test_an_unauthenticated_bind_is_no_proof(opened: Open) -> None:
 
         assert directory.authenticate("alice", "") is None
         assert directory.authenticate("alice", "\0") is None
+
+
+ALICE = "uid=alice,dc=example"
+
+
+@pytest.mark.parametrize(
+    ("identity", "proven"),
+    [
+        (f"dn:{ALICE}", True),
+        ("dn:UID=Alice, DC=example", True),
+        ("dn:uid=bob,dc=example", False),
+        ("dn:", False),
+        ("", False),
+        ("u:", False),
+        ("u:EXAMPLE\\alice", True),  # Active Directory
+        (None, True),  # a server that can't say; with a password it can't have been the bind of nobody
+    ],
+)
+def test_success_alone_is_no_proof(identity: str | None, proven: bool) -> None:
+    """After a bind the server must say that it takes us for this person."""
+    bound: Any = SimpleNamespace(who=lambda: identity)
+
+    assert _is_bound_as(ALICE, bound) is proven
 
 
 def test_a_locked_account_has_no_password(corner: Corner, opened: Open) -> None:
