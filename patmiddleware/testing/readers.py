@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import pytest
@@ -17,7 +18,15 @@ from .samples import NOON, ODD_TEXTS, hidden, odd_texts, sample_token, together
 
 
 class TokenReaderContract:
-    """What every ``TokenReader`` promises. Fill in :meth:`make_reader`."""
+    """What every ``TokenReader`` promises. Fill in :meth:`make_reader`.
+
+    Attributes:
+        fields: of a token that this reader knows; all but those that its format has no place for.
+        owners: names that an owner may have there; leave out what is refused on purpose.
+    """
+
+    fields: Sequence[str] = tuple(field.name for field in dataclasses.fields(Token))
+    owners: Sequence[str] = tuple(text[:255] for text in ODD_TEXTS.values() if text.isprintable())
 
     def make_reader(self, tokens: Mapping[str, Token]) -> TokenReader:
         """Give a reader that knows exactly these tokens.
@@ -34,6 +43,14 @@ class TokenReaderContract:
         """
         return mint_secret(choice=random.Random(token.id).choice)  # noqa: S311 - it must come out the same again
 
+    def bare_token(self) -> Token:
+        """Give a token with as little in it as there can be. Override it where more is required, as with JWTs."""
+        return Token(id="bare", owner="alice", created=NOON)
+
+    def known(self, token: Token | None) -> object:
+        """Give what is compared of a token: the fields that this reader knows. None stays None."""
+        return None if token is None else [(name, getattr(token, name)) for name in self.fields]
+
     def reader_of(self, *tokens: Token) -> TokenReader:
         """Give a reader that knows exactly these tokens, by the secrets of :meth:`secret_for`."""
         return self.make_reader({self.secret_for(token): token for token in tokens})
@@ -48,7 +65,8 @@ class TokenReaderContract:
 
         reader = self.reader_of(*tokens)
 
-        assert [reader.find(Secret(self.secret_for(token))) for token in tokens] == tokens
+        found = [reader.find(Secret(self.secret_for(token))) for token in tokens]
+        assert list(map(self.known, found)) == list(map(self.known, tokens))
 
     def test_unknown_secret_is_none(self) -> None:
         """A secret that stands for no token gives None."""
@@ -82,28 +100,37 @@ class TokenReaderContract:
         """The caller judges expiry, not the reader."""
         token = sample_token(expires=NOON + timedelta(seconds=1))
 
-        assert self.reader_of(token).find(Secret(self.secret_for(token))) == token
+        found = self.reader_of(token).find(Secret(self.secret_for(token)))
+
+        assert self.known(found) == self.known(token)
 
     def test_revoked_token_is_given_as_it_is(self) -> None:
-        """The caller judges a revocation, which comes with its time, its author and its reason."""
+        """The caller judges a revocation, which comes with its time, its author and its reason.
+
+        A reader that is not told of revocations does not know the token any more.
+        """
         token = sample_token(revoked=Revocation(NOON + timedelta(days=1), "bob", "lost \u2014 \u65e7"))
 
-        assert self.reader_of(token).find(Secret(self.secret_for(token))) == token
+        found = self.reader_of(token).find(Secret(self.secret_for(token)))
+
+        assert self.known(found) == (self.known(token) if "revoked" in self.fields else None)
 
     def test_bare_token_is_given_as_it_is(self) -> None:
         """What is left out stays left out."""
-        token = Token(id="bare", owner="alice", created=NOON)
+        token = self.bare_token()
 
-        assert self.reader_of(token).find(Secret(self.secret_for(token))) == token
+        found = self.reader_of(token).find(Secret(self.secret_for(token)))
+
+        assert self.known(found) == self.known(token)
 
     def test_owner_names_are_kept_exactly(self) -> None:
         """An owner's name comes back as it was, whatever script or form it is in."""
-        owners = [text[:255] for text in ODD_TEXTS.values() if text.isprintable()]
-        tokens = [sample_token(f"t{number}", owner=owner) for number, owner in enumerate(owners)]
+        tokens = [sample_token(f"t{number}", owner=owner) for number, owner in enumerate(self.owners)]
 
         reader = self.reader_of(*tokens)
 
-        assert [reader.find(Secret(self.secret_for(token))) for token in tokens] == tokens
+        found = [reader.find(Secret(self.secret_for(token))) for token in tokens]
+        assert list(map(self.known, found)) == list(map(self.known, tokens))
 
     def test_threads_may_read_at_once(self) -> None:
         """Several threads at once each get their own answer."""
@@ -112,7 +139,7 @@ class TokenReaderContract:
 
         def find_mine(number: int) -> bool:
             secret = Secret(self.secret_for(tokens[number]))
-            return all(reader.find(secret) == tokens[number] for _ in range(25))
+            return all(self.known(reader.find(secret)) == self.known(tokens[number]) for _ in range(25))
 
         assert all(together(4, find_mine))
 

@@ -180,7 +180,8 @@ class WebKeys:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._fetch, self._rules, self._clock = fetch, rules, clock
-        self._lifetime, self._stale, self._cooldown = lifetime, stale, cooldown
+        # Or else keys that are due would have to wait.
+        self._lifetime, self._stale, self._cooldown = lifetime, stale, min(cooldown, lifetime)
         self._held = _Held()
         self.begin_anew()
         _living.add(self)
@@ -251,7 +252,7 @@ class WebKeys:
         if failure:
             return before._replace(due=now + self._cooldown, tried=now, turns=turns, failure=failure)
         due = began + self._lifetime
-        return _Held(keys, due, due + self._stale, now, turns)
+        return _Held(keys, due, due + self._stale, began, turns)
 
     def _parsed(self, answer: Answer) -> tuple[Key, ...]:
         if answer.status != 200:
