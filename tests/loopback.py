@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,12 +24,13 @@ class Asked:
 
 @dataclass
 class Reply:
-    """What is answered; ``raw`` is sent as it is, instead of all else."""
+    """What is answered; ``raw`` is sent as it is, instead of all else, with a pause in seconds after each byte."""
 
     body: bytes = b"{}"
     status: int = 200
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
     raw: bytes | None = None
+    pause: float = 0.0
     hang_up: bool = False
 
 
@@ -67,7 +69,10 @@ class Loopback:
 
             def _reply(self, reply: Reply) -> None:
                 if reply.raw is not None:
-                    self.wfile.write(reply.raw)
+                    step = len(reply.raw) if not reply.pause else 1
+                    for start in range(0, len(reply.raw), step or 1):
+                        self.wfile.write(reply.raw[start : start + step])
+                        time.sleep(reply.pause)
                     self.close_connection = True
                     return
                 self.send_response(reply.status)
