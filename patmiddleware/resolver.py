@@ -13,7 +13,7 @@ from typing import TypeAlias
 from weakref import WeakSet
 
 from .annotate import native
-from .backends.caching import BOUND, FOREVER, Entry, OwnerCache, SecondChanceCache, TokenCache, Window
+from .backends.caching import BOUND, FOREVER, Entry, OwnerCache, SecondChanceCache, TokenCache, Window, told
 from .changes import here
 from .credentials import Carried, credential
 from .errors import BackendUnavailable, ConfigurationError, Problem
@@ -135,6 +135,7 @@ class Resolver:
         try:
             return self._resolve(found, wall, header)
         except BackendUnavailable as outage:
+            told(outage, wall)
             return Denied(Reason.UNAVAILABLE, detail=str(outage))
 
     def _resolve(self, found: Credential, wall: float, header: str | None) -> Identity | Denied:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from inspect import signature
 from types import MappingProxyType
-from typing import Any, NamedTuple, NoReturn, TypeAlias, TypeVar, overload
+from typing import Any, NamedTuple, TypeAlias, TypeVar, overload
 
 from patmiddleware.errors import ConfigurationError
 from patmiddleware.events import open_events
@@ -98,11 +98,12 @@ def open_store(
 
 
 def _let_carry(store: TokenReader, events: Events) -> None:
-    if not hasattr(store, "events"):
-        kind = type(store).__name__
-        hint = "set it for the store that it reads from"
-        raise ConfigurationError(f"{kind} has no changes of its own to tell", setting="store.events", hint=hint)
-    store.events = events
+    for reader in getattr(store, "readers", (store,)):  # of a chain: the first that is a store
+        if isinstance(reader, TokenStore) and hasattr(reader, "events"):
+            reader.events = events
+            return
+    kind = type(store).__name__
+    raise ConfigurationError(f"{kind} has no changes of its own to tell", setting="store.events", hint="leave it out")
 
 
 @overload
@@ -177,7 +178,7 @@ def _path(address: str, setting: str, example: str) -> str:
 
 
 def _known(settings: Settings, what: str, kind: Callable[..., object], *apart: str) -> Settings:
-    """Give the settings back, if the constructor takes them.
+    """Give the settings back, if the constructor takes them, and none that it needs is missing.
 
     Args:
         settings: by name.
@@ -186,10 +187,14 @@ def _known(settings: Settings, what: str, kind: Callable[..., object], *apart: s
         apart: keywords of it that are no settings.
 
     Raises:
-        ConfigurationError: for the first that it does not take, with the nearest one.
+        ConfigurationError: for the first that is missing, or that it does not take, with the nearest one.
     """
-    parameters = signature(kind).parameters.values()
+    parameters = tuple(signature(kind).parameters.values())
     names = {one.name for one in parameters if one.kind is one.KEYWORD_ONLY} - {*apart}
+    missing = [one.name for one in parameters if one.name in names and one.default is one.empty]
+    for name in missing:
+        if name not in settings:
+            raise ConfigurationError("is missing", setting=f"{what}.{name}", hint="this kind can't do without it")
     for name in settings.keys() - names:
         close = get_close_matches(name, names, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(sorted(names)) or 'none'}"
@@ -218,8 +223,43 @@ def _sql_store(address: str, tokens: Tokens, settings: Settings) -> TokenStore:
     return SQLStore(address, **tokens._asdict(), **_known(settings, "store", SQLStore, *Tokens._fields))
 
 
-def _store_to_come(address: str, tokens: Tokens, settings: Settings) -> NoReturn:
-    _to_come(address, "store", "use sqlite:///PATH, file:PATH or memory:")
+def _jwt_reader(address: str, tokens: Tokens, settings: Settings) -> TokenReader:
+    from .jwt import JWTReader
+
+    given = dict(_known(settings, "store", JWTReader, "prefix", "clock"))
+    if isinstance(given.get("deny"), str):
+        # The same tokens of ours may be there, so under the same peppers.
+        given["deny"] = open_store(given["deny"], prefix=tokens.prefix, peppers=tokens.peppers)
+    return JWTReader(address, prefix=tokens.prefix, **given)
+
+
+def _introspection_reader(address: str, tokens: Tokens, settings: Settings) -> TokenReader:
+    from .introspection import IntrospectionReader
+
+    given = _known(settings, "store", IntrospectionReader, "prefix", "clock")
+    return IntrospectionReader(address, prefix=tokens.prefix, **given)
+
+
+def _chain(address: str, tokens: Tokens, settings: Settings) -> TokenReader:
+    """Open what stands behind ``chain:``, with blanks between.
+
+    Args:
+        address: of the chain.
+        tokens: for each of its stores.
+        settings: by the kind of store that they are for, as in ``{"jwt": {…}}``.
+    """
+    from .chain import ChainReader
+
+    addresses = _rest(address).split()
+    kinds = {one.partition(":")[0].partition("+")[0].lower() for one in addresses}
+    if unknown := settings.keys() - kinds:
+        message = "no store of this kind is in the chain"
+        raise ConfigurationError(message, setting=f"store.{min(unknown)}", hint=f"there are {', '.join(sorted(kinds))}")
+    opened = []
+    for one in addresses:
+        kind = one.partition(":")[0].partition("+")[0].lower()
+        opened.append(open_store(one, **tokens._asdict(), settings=settings.get(kind, NO_SETTINGS)))
+    return ChainReader(opened)
 
 
 def _static_directory(address: str, settings: Settings) -> Directory:
@@ -236,13 +276,10 @@ def _htpasswd_directory(address: str, settings: Settings) -> Directory:
     return HtpasswdDirectory(path, **_known(settings, "directory", HtpasswdDirectory, "monotonic"))
 
 
-def _directory_to_come(address: str, settings: Settings) -> NoReturn:
-    _to_come(address, "directory", "use static:PATH")
+def _ldap_directory(address: str, settings: Settings) -> Directory:
+    from .ldap import LDAPDirectory
 
-
-def _to_come(address: str, setting: str, hint: str) -> NoReturn:
-    scheme = address.partition(":")[0]
-    raise ConfigurationError(f"{scheme}: is not available in this version", setting=setting, hint=hint)
+    return LDAPDirectory(address, **_known(settings, "directory", LDAPDirectory, "clock"))
 
 
 STORES: Mapping[str, StoreLoader] = _table(
@@ -251,16 +288,16 @@ STORES: Mapping[str, StoreLoader] = _table(
     ("sqlite", _sql_store),
     ("postgresql", _sql_store),
     ("mysql", _sql_store),
-    ("jwt", _store_to_come),
-    ("introspection", _store_to_come),
-    ("chain", _store_to_come),
+    ("jwt", _jwt_reader),
+    ("introspection", _introspection_reader),
+    ("chain", _chain),
 )
 """Scheme of a store's address to what opens it."""
 
 DIRECTORIES: Mapping[str, DirectoryLoader] = _table(
     ("static", _static_directory),
-    ("ldap", _directory_to_come),
-    ("ldaps", _directory_to_come),
+    ("ldap", _ldap_directory),
+    ("ldaps", _ldap_directory),
     ("htpasswd", _htpasswd_directory),
 )
 """Scheme of a directory's address to what opens it."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from patmiddleware.changes import Tally
 from patmiddleware.errors import BackendUnavailable, ConfigurationError
-from patmiddleware.interfaces import Checkable, Revisioned, TokenReader
+from patmiddleware.interfaces import Checkable, Events, Revisioned, TokenReader
 from patmiddleware.model import Secret, Token, Use
 from patmiddleware.tokens import DEFAULT_PREFIX, check_prefix, may_exist
 
@@ -19,6 +19,24 @@ class _Link(NamedTuple):
 
     def may_know(self, secret: Secret) -> bool:
         return may_exist(secret.reveal(), self.prefix, self.foreign)
+
+
+class _AllEvents(NamedTuple):
+    """The events of several readers."""
+
+    carriers: tuple[Events, ...]
+
+    def watch(self) -> None:
+        for carrier in self.carriers:
+            carrier.watch()
+
+    def publish(self) -> None:
+        for carrier in self.carriers:
+            carrier.publish()
+
+    def close(self) -> None:
+        for carrier in self.carriers:
+            carrier.close()
 
 
 class ChainReader:
@@ -55,6 +73,12 @@ class ChainReader:
         self.prefix, self.foreign = _agreed(self._links)
         peppers = [pepper for reader in self.readers for pepper in getattr(reader, "peppers", ())]
         self.peppers: tuple[bytes, ...] = tuple(dict.fromkeys(peppers))
+
+    @property
+    def events(self) -> Events | None:
+        """Give what carries the changes of the readers; None where none of them has anything that does."""
+        carriers = tuple(filter(None, (getattr(reader, "events", None) for reader in self.readers)))
+        return _AllEvents(carriers) if carriers else None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {', '.join(type(reader).__name__ for reader in self.readers)}>"

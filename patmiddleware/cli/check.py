@@ -70,10 +70,11 @@ def _ask_store(parts: Parts) -> None:
 
 
 def _ask_directory(parts: Parts) -> None:
+    if parts.directory is None:
+        return
     if isinstance(parts.directory, Checkable):
         parts.directory.check()
-    if parts.directory is not None:
-        parts.directory.find(NOBODY)
+    parts.directory.find(NOBODY)
 
 
 def _facts(config: Config, parts: Parts, missing: bool) -> Iterator[tuple[str, str]]:

@@ -53,8 +53,8 @@ class StoreSettings:
     events: str | None = field(default=None, repr=False)
     timeout: float | None = None
     pool: int | None = None
-    jwt: Settings = field(default=NONE, repr=False)
-    introspection: Settings = field(default=NONE, repr=False)
+    jwt: Settings = field(default_factory=lambda: NONE, repr=False)
+    introspection: Settings = field(default_factory=lambda: NONE, repr=False)
 
     @property
     def first(self) -> str:
@@ -64,9 +64,11 @@ class StoreSettings:
     def of(self, address: str) -> Settings:
         """Give the settings for the store at one of the addresses."""
         kind = address.partition(":")[0].lower()
+        if kind == "chain":
+            return {kind: found for kind in KINDS if (found := getattr(self, kind))}
         if kind in KINDS:
-            found: Settings = getattr(self, kind)
-            return found
+            alone: Settings = getattr(self, kind)
+            return alone
         return {name: getattr(self, name) for name in ("timeout", "pool") if getattr(self, name) is not None}
 
 
@@ -80,7 +82,7 @@ class DirectorySettings:
     """
 
     url: tuple[str, ...] = field(default=(), repr=False)
-    settings: Settings = field(default=NONE, repr=False)
+    settings: Settings = field(default_factory=lambda: NONE, repr=False)
 
 
 def one_or_more(read: Reader[T]) -> Reader[tuple[T, ...]]:

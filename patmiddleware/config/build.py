@@ -308,5 +308,7 @@ _FILE = re.compile(r"((?:file|static|htpasswd):|jwt:(?!https?:))(?!/)(.+)", re.I
 
 def located(url: str, folder: Path) -> str:
     """Give an address with a relative path in it as one with the whole path, from the settings file's folder."""
+    if url.startswith("chain:"):
+        return "chain:" + " ".join(located(one, folder) for one in url.removeprefix("chain:").split())
     found = _SQLITE.fullmatch(url) or _FILE.fullmatch(url)
     return f"{found[1]}{folder / found[2]}" if found else url

@@ -113,7 +113,7 @@ class Counting(Backend):
 
 def seams() -> tuple[Directory, PasswordDirectory, Revisioned]:
     """Each class is what its Protocol asks for, and so are the shipped ones."""
-    shipped: PasswordDirectory = HtpasswdDirectory("htpasswd", groups="groups", scopes={"dev": ["read"]}, at_once=4)
+    shipped: PasswordDirectory = HtpasswdDirectory("htpasswd", group_file="groups", scopes={"dev": ["read"]}, at_once=4)
     fake: PasswordDirectory = FlakyPasswordDirectory([Owner(name="alice")], {"alice": "right"})
     PATMiddleware(application, Counting(), directory=shipped)
     PATMiddleware(application, FlakyStore(), directory=fake, clock=FakeClock())

@@ -19,7 +19,7 @@ from ...interfaces import Directory, Revisioned, TokenReader
 from ...model import CacheSettings, Owner, Secret, Token
 from .flights import FLIGHT, Flights
 from .freshness import BOUND, Freshness, watch
-from .outages import unavailable
+from .outages import told, unavailable
 from .windows import ALWAYS, FOREVER, Clock, Entry, SecondChanceCache, Window
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "SecondChanceCache",
     "TokenCache",
     "Window",
+    "told",
     "unavailable",
 ]
 

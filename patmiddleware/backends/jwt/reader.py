@@ -10,7 +10,7 @@ from os import PathLike
 from patmiddleware.changes import Tally
 from patmiddleware.claims import Malformed, Terms, check_terms, derived_id
 from patmiddleware.errors import ConfigurationError, RefusedError, UnknownTokenError
-from patmiddleware.interfaces import TokenStore
+from patmiddleware.interfaces import Events, TokenStore
 from patmiddleware.model import Revocation, Secret, Token
 from patmiddleware.tokens import DEFAULT_PREFIX, check_prefix
 
@@ -120,6 +120,12 @@ class JWTReader:
 
     def __repr__(self) -> str:
         return f"<JWTReader of {', '.join(sorted(self._terms.issuers))}>"
+
+    @property
+    def events(self) -> Events | None:
+        """Give what carries the changes of the deny store; None where nothing does."""
+        events: Events | None = getattr(self._deny, "events", None)
+        return events
 
     def find(self, secret: Secret) -> Token | None:
         """Give the record that a token makes, if its signature and its claims are right; an expired one as well.

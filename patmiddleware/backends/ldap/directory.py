@@ -54,7 +54,7 @@ class LDAPDirectory:
         ca_file: certificates of the authorities to trust, in PEM form; None: the system's.
         connect_timeout: seconds to connect to a server.
         timeout: seconds for each operation, and to wait for a connection.
-        pool_size: how many connections a process has at the most.
+        pool: how many connections a process has at the most.
         clock: gives seconds since the epoch.
 
     Raises:
@@ -81,7 +81,7 @@ class LDAPDirectory:
         ca_file: str | PathLike[str] | None = None,
         connect_timeout: float = 5.0,
         timeout: float = 5.0,
-        pool_size: int = 8,
+        pool: int = 8,
         clock: Callable[[], float] = time.time,
     ) -> None:
         parsed = parse(address)
@@ -93,7 +93,7 @@ class LDAPDirectory:
             ca_file=ca_file,
             connect_timeout=connect_timeout,
             timeout=timeout,
-            pool_size=pool_size,
+            pool=pool,
         )
         self._keeps_passwords = settings.keeps_passwords(parsed, start_tls)
         self._people = settings.people(parsed, user_attribute, filter, active, lockout_duration)

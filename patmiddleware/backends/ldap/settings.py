@@ -51,7 +51,7 @@ def reach(
     ca_file: object,
     connect_timeout: float,
     timeout: float,
-    pool_size: int,
+    pool: int,
 ) -> Reach:
     """Give how the servers are reached.
 
@@ -61,9 +61,9 @@ def reach(
     bind_dn = _one_of_both(bind_dn, address.bind_dn, "bind_dn")
     secret = _credentials(bind_dn, bind_password)
     _judge_wire(address, start_tls, secret)
-    size: object = pool_size
+    size: object = pool
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        _refuse("pool_size", f"is {size!r}", "must be a whole number of connections, from 1 on")
+        _refuse("pool", f"is {size!r}", "must be a whole number of connections, from 1 on")
     return Reach(
         servers=tuple(server.uri for server in address.servers),
         bind_dn=bind_dn,
@@ -72,7 +72,7 @@ def reach(
         ca_file=_readable(ca_file),
         connect_timeout=_seconds(connect_timeout, "connect_timeout"),
         timeout=_seconds(timeout, "timeout"),
-        size=pool_size,
+        size=pool,
     )
 
 

@@ -155,7 +155,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         for name in ("timeout", "connect_timeout")
         for value in (0, -1, float("nan"), float("inf"), True, "5", None, 3601)
     ),
-    *((LOCAL, {"pool_size": value}, "directory.pool_size") for value in (0, -1, 1.5, True, "5")),
+    *((LOCAL, {"pool": value}, "directory.pool") for value in (0, -1, 1.5, True, "5")),
 ]
 
 

@@ -126,7 +126,7 @@ def test_many_threads_share_few_connections(own: Slapd, opened: Open) -> None:
     corner = own.corner()
     for number in range(8):
         corner.person(f"user{number}")
-    directory = opened(corner.address, pool_size=2)
+    directory = opened(corner.address, pool=2)
 
     def ask(number: int) -> bool:
         name = f"user{number}"
