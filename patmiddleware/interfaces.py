@@ -154,6 +154,20 @@ class Transactional(Protocol):
 
 
 @runtime_checkable
+class Denying(Protocol):
+    """A reader of tokens that others issue, which can refuse one of them before its time."""
+
+    def revoke(self, secret: Secret, *, by: str | None = None, why: str = "") -> Token:
+        """Refuse a token from now on, and give it, revoked.
+
+        Raises:
+            UnknownTokenError: when it would not get in anyway.
+            ConfigurationError: when there is no store to keep that in.
+            BackendUnavailable: when it can't be written.
+        """
+
+
+@runtime_checkable
 class Events(Protocol):
     """Carries the word that something changed to other processes, faster than they ask by themselves.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +12,14 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from ..audit import AuditLog
-from ..config import Config, audit_of, directory_of, located, managed_store_of, policy_of
+from ..config import Config, audit_of, directory_of, located, managed_store_of, policy_of, store_of
 from ..errors import ConfigurationError, RefusedError
-from ..interfaces import Directory, TokenStore
+from ..interfaces import Denying, Directory, TokenStore
 from ..issuer import Issuer
 from ..policy import Policy
 from . import terminal
+
+_MANAGED = {"memory", "file", "sqlite", "postgresql", "mysql"}
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -85,6 +87,13 @@ class Invocation:
         if missing:
             terminal.note(f"There was no store at {file} yet: made a new one.")
         return store
+
+    def denying(self) -> Iterator[Denying]:
+        """Give the readers of tokens that others issue, and that can be refused here before their time."""
+        if {address.partition(":")[0] for address in self.config.store.url} <= _MANAGED:
+            return  # without opening them twice
+        opened = store_of(self.config)
+        yield from (one for one in getattr(opened, "readers", (opened,)) if isinstance(one, Denying))
 
     def issuer(self, *, create: bool = False) -> Issuer:
         """Give what makes and revokes tokens within the limits of the settings; ``create`` as for the store."""

@@ -139,6 +139,11 @@ def revoke(
     """Revoke tokens, and what was made with them. It holds within a second, everywhere."""
     if sum((bool(ids), owner is not None, before is not None, secret is not None)) != 1:
         raise click.UsageError("say which: IDs, or one of --owner, --before and --secret")
+    if secret is not None and (denied := _denied(invocation, Secret(secret), why)) is not None:
+        invocation.answer(
+            {"revoked": [denied.id]}, f"Revoked the token {denied.id} of {denied.owner}, issued elsewhere."
+        )
+        return
     issuer = invocation.issuer()
     if owner is not None or before is not None:
         _confirm(issuer.store, owner, before, yes)
@@ -238,6 +243,16 @@ def _confirm(store: TokenStore, owner: str | None, before: datetime | None, yes:
     count = sum(is_live(token, now) for token in store.list(owner=owner, created_before=before, revoked=False))
     if count:
         click.confirm(f"Revoke {count} live token{'s' * (count != 1)}?", abort=True, err=True)
+
+
+def _denied(invocation: Invocation, secret: Secret, why: str) -> Token | None:
+    """Refuse a token that somebody else issued; None where it is none of those."""
+    for reader in invocation.denying():
+        try:
+            return reader.revoke(secret, by=operator(), why=why)
+        except UnknownTokenError:
+            continue
+    return None
 
 
 def _revoked(
