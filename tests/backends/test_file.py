@@ -700,6 +700,42 @@ def test_what_a_crash_left_of_a_compaction_is_no_hindrance(path: Path) -> None:
     assert ids(FileStore(path)) == ["t0", "t1", "t2"]
 
 
+# -- a file that is put in the place of another
+
+
+@pytest.mark.parametrize("looks_between", [True, False], ids=["watched", "idle"])
+def test_a_new_revision_is_one_that_never_was(path: Path, looks_between: bool) -> None:
+    """A backup is put back and changed to the old count: who knew that number is not told that nothing changed."""
+    store, backup = filled(path), path.with_name("backup")
+    shutil.copyfile(path, backup)
+    store.add(sample_token("late"), "late")
+    reader = FileStore(path)
+    known = reader.revision()
+    backup.chmod(0o600)
+    os.replace(backup, path)
+    if looks_between:
+        reader.revision()
+
+    FileStore(path).remove("t1")
+
+    assert (reader.revision() > known, reader.find(Secret("t1"))) == (True, None)
+
+
+def test_a_copy_of_the_file_changes_nothing(path: Path) -> None:
+    """The same tokens in another file, or back after garbage, are no change."""
+    store, copy = filled(path), path.with_name("copy")
+    before = store.revision()
+    shutil.copyfile(path, copy)
+    copy.chmod(0o600)
+
+    path.write_bytes(b"garbage")
+    with pytest.raises(BackendUnavailable):
+        store.revision()
+    os.replace(copy, path)
+
+    assert (store.revision(), ids(store)) == (before, ["t0", "t1", "t2"])
+
+
 # -- errors of the disk
 
 
