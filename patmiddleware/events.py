@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import islice
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .changes import here
 from .errors import ConfigurationError
@@ -15,11 +17,14 @@ from .listening import Heard, Listener
 if TYPE_CHECKING:
     from redis import Redis
 
+Message: TypeAlias = Mapping[str, Any] | None  # Any: as the driver gives it
+
 CHANNEL = "patmiddleware"
 TIMEOUT = 0.5
 """Seconds that a change may be held up by telling it, and after a failure no other one is for as long again."""
 
 _LISTENING = 1.0  # seconds after which a listener looks whether it is still wanted
+_AT_ONCE = 500  # events that are taken for one, if they wait already
 _EXAMPLE = "write redis://HOST:6379/0, or rediss:// for TLS"
 
 
@@ -41,8 +46,7 @@ class RedisEvents:
     def __init__(self, url: str, *, channel: str = CHANNEL, timeout: float = TIMEOUT) -> None:
         self._client = _client(url, timeout)
         self._channel, self._timeout = channel, timeout
-        # Whoever made a change knows of it already.
-        self._sender = secrets.token_bytes(8)
+        self._name = secrets.token_hex(8)
         self._silent_until = float("-inf")
         self._listener = Listener("patmiddleware events", self._listen, here.announce)
 
@@ -55,9 +59,14 @@ class RedisEvents:
         if monotonic() < self._silent_until:
             return
         try:
-            self._client.publish(self._channel, self._sender)
+            self._client.publish(self._channel, self._sent)
         except Exception:  # whatever the driver raises: the change itself is made
             self._silent_until = monotonic() + self._timeout
+
+    @property
+    def _sent(self) -> bytes:
+        """What this process sends, and does not hear: it knows of its changes. A fork of it is another one."""
+        return f"{self._name} {os.getpid()}".encode()
 
     def close(self) -> None:
         """Stop listening, and close the connections."""
@@ -81,12 +90,17 @@ class RedisEvents:
         with self._client.pubsub() as subscription:  # type: ignore[no-untyped-call]  # it has no annotations
             subscription.subscribe(self._channel)
             while not ended():
-                message = subscription.get_message(timeout=_LISTENING)
-                if message is None or message["data"] == self._sender:
-                    continue
-                # Also where it says that we listen from now on: what came before was missed.
-                if message["type"] in ("message", "subscribe"):
+                first = subscription.get_message(timeout=_LISTENING)
+                # What waits already is taken with it: a storm of events must not keep us busy long after it.
+                waiting = islice(iter(subscription.get_message, None), _AT_ONCE)
+                if True in [self._is_news(message) for message in (first, *waiting)]:
                     heard()
+
+    def _is_news(self, message: Message) -> bool:
+        if message is None or message["data"] == self._sent:
+            return False
+        # Also where it says that we listen from now on: what came before was missed.
+        return message["type"] in ("message", "subscribe")
 
 
 def _client(url: str, timeout: float) -> Redis:

@@ -19,7 +19,7 @@ from patmiddleware.changes import here
 from patmiddleware.errors import ConfigurationError
 from patmiddleware.interfaces import Events
 from patmiddleware.issuer import Issuer
-from patmiddleware.listening import FIRST_PAUSE, Heard, Listener
+from patmiddleware.listening import FIRST_PAUSE, GATHER, Heard, Listener
 from patmiddleware.model import CacheSettings, Secret
 from patmiddleware.testing import sample_token
 from patmiddleware.tokens import mint_secret
@@ -149,6 +149,59 @@ def test_redis_does_not_tell_the_sender(redis_server: RedisServer) -> None:
     assert here.count == count
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_redis_tells_the_forks_of_the_sender(redis_server: RedisServer) -> None:
+    """Workers that a server forked from one process are others to each other."""
+    events, before = redis_events(redis_server), here.count
+    events.watch()
+    assert comes(lambda: here.count > before)
+    time.sleep(0.05)
+    count = here.count
+
+    child = os.fork()
+    if child == 0:
+        events.publish()
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    assert comes(lambda: here.count > count)
+    events.close()
+
+
+STORM = 10_000
+
+
+def announced_in(storm: Callable[[], object]) -> tuple[int, float]:
+    """Give how often a storm was announced here, and seconds from its end to the last time."""
+    before, began = here.count, time.monotonic()
+    storm()
+    ended = last = time.monotonic()
+    count = here.count
+    while time.monotonic() < last + 0.5:
+        if here.count != count:
+            count, last = here.count, time.monotonic()
+        time.sleep(0.001)
+    assert count - before <= (last - began) / GATHER + 2
+    return count - before, last - ended
+
+
+def test_a_storm_over_redis_is_soon_over(redis_server: RedisServer, listening_to_redis: Events) -> None:
+    """Thousands of events are few, and none waits in a queue behind the others."""
+    sender = pytest.importorskip("redis").Redis.from_url(redis_server.url)
+
+    def storm() -> None:
+        with sender.pipeline(transaction=False) as pipeline:
+            for number in range(STORM):
+                pipeline.publish("patmiddleware", str(number))
+            pipeline.execute()
+
+    count, seconds = announced_in(storm)
+    sender.close()
+
+    assert 1 <= count < STORM / 20
+    assert seconds < SOON
+
+
 def test_the_issuer_tells_for_a_store_that_does_not(redis_server: RedisServer, listening_to_redis: Events) -> None:
     """A store of somebody's own only shows its events; whoever changes it through the issuer is heard."""
     from plain_store import PlainStore
@@ -236,6 +289,22 @@ def test_postgresql_tells_others_of_a_change(database: PostgreSQLServer) -> None
         other.add(sample_token(), mint_secret())
 
         assert comes(lambda: here.count >= count + 2)
+
+
+def test_a_storm_over_postgresql_is_soon_over(database: PostgreSQLServer) -> None:
+    """Thousands of notices are few, and none waits in a queue behind the others."""
+    address = database.new_database()
+    with closing(open_store(address)) as store:  # type: ignore[type-var]
+        before = here.count
+        store.events.watch()  # type: ignore[attr-defined]
+        assert comes(lambda: here.count > before)
+        time.sleep(0.05)
+        notices = f"SELECT pg_notify('patmw_changes', n::text) FROM generate_series(1, {STORM}) AS n"
+
+        count, seconds = announced_in(lambda: database.run(notices, address.rpartition("/")[2]))
+
+        assert 1 <= count < STORM / 20
+        assert seconds < SOON
 
 
 def test_postgresql_is_listened_to_when_tokens_are_looked_up(database: PostgreSQLServer) -> None:

@@ -181,6 +181,7 @@ class Notices:
             connection.execute(f"LISTEN {CHANNEL}")
             heard()  # what came before was missed
             while not ended():
-                for _ in connection.notifies(timeout=_LISTENING, stop_after=1):
+                # All that came together counts as one: a storm must not keep us busy long after it.
+                if list(connection.notifies(timeout=_LISTENING, stop_after=1)):
                     heard()
                 connection.execute("")  # so that a connection that broke is noticed
