@@ -35,6 +35,7 @@ class Guard:
         clock: path of a file that says by how many seconds the wall clock goes wrong; empty: it goes right.
         missing: as the gate takes it.
         cache: bounds that differ from the default ones.
+        is_blind: whether the store says that nothing ever changes: a fault, to see whether a proof would find one.
     """
 
     store: str
@@ -43,6 +44,7 @@ class Guard:
     clock: str = ""
     missing: Literal["reject", "annotate"] = "reject"
     cache: tuple[tuple[str, float], ...] = (("lifetime", 300.0),)
+    is_blind: bool = False
 
     @property
     def environment(self) -> dict[str, str]:
@@ -56,10 +58,13 @@ def application() -> WSGIApplication:
     guard = Guard(**facts)
     # Any: each bound has a type of its own.
     bounds: dict[str, Any] = dict(guard.cache)
+    store = opened(guard.store, guard.events)
+    if guard.is_blind:
+        store.revision = lambda: 0
     return _named(
         PATMiddleware(
             _tell,
-            opened(guard.store, guard.events),
+            store,
             directory=_directory(guard.directory),
             missing=guard.missing,
             clock=stepped_clock(guard.clock) if guard.clock else time.time,

@@ -1,6 +1,6 @@
-"""Helper: a directory that is asked over HTTP, and may go away: what stands where an LDAP server would.
+"""Helper: a directory that is asked over HTTP, and may go away.
 
-Another kind of directory takes its place in the proofs by doing as :class:`PhonebookServer` does.
+Any other directory that can be changed and stopped takes its place in the proofs as a :class:`DirectoryServer`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit
 
 from services.running import HOST, free_port
@@ -17,6 +18,28 @@ from services.running import HOST, free_port
 from patmiddleware import BackendUnavailable, Owner
 
 _WORDS = {b"active": True, b"inactive": False}
+
+
+class DirectoryServer(Protocol):
+    """What a proof does to a directory.
+
+    Attributes:
+        address: of it, as a guard takes it.
+    """
+
+    address: str
+
+    def set(self, name: str, active: bool) -> None:
+        """Let an owner be active, or not; at the return every new question is answered so."""
+
+    def start(self) -> None:
+        """Answer from now on."""
+
+    def stop(self) -> None:
+        """Answer no more, and let nobody connect."""
+
+    def confuse(self, is_confused: bool) -> None:
+        """Answer with errors, or make sense again."""
 
 
 class Phonebook:
@@ -56,13 +79,11 @@ class PhonebookServer:
 
     Attributes:
         address: of it.
-        active: who is in it, and whether they are active.
-        is_confused: whether it answers with an error.
     """
 
     def __init__(self) -> None:
-        self.active: dict[str, bool] = {}
-        self.is_confused = False
+        self._active: dict[str, bool] = {}
+        self._is_confused = False
         self._port = free_port()
         self.address = f"http://{HOST}:{self._port}"
         self._server: ThreadingHTTPServer | None = None
@@ -70,7 +91,11 @@ class PhonebookServer:
 
     def set(self, name: str, active: bool) -> None:
         """Let an owner be active, or not."""
-        self.active[name] = active
+        self._active[name] = active
+
+    def confuse(self, is_confused: bool) -> None:
+        """Answer with errors, or make sense again."""
+        self._is_confused = is_confused
 
     def start(self) -> None:
         """Answer from now on."""
@@ -78,8 +103,8 @@ class PhonebookServer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                active = book.active.get(unquote(self.path[1:]))
-                status = 500 if book.is_confused else 404 if active is None else 200
+                active = book._active.get(unquote(self.path[1:]))
+                status = 500 if book._is_confused else 404 if active is None else 200
                 word = b"active" if active else b"inactive"
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(word)))
