@@ -49,7 +49,10 @@ class TokenReaderContract:
 
     def known(self, token: Token | None) -> object:
         """Give what is compared of a token: the fields that this reader knows. None stays None."""
-        return None if token is None else [(name, getattr(token, name)) for name in self.fields]
+        if token is None:
+            return None
+        assert isinstance(token, Token), f"find() must give a Token or None, not {type(token).__name__}"
+        return [(name, getattr(token, name)) for name in self.fields]
 
     def reader_of(self, *tokens: Token) -> TokenReader:
         """Give a reader that knows exactly these tokens, by the secrets of :meth:`secret_for`."""

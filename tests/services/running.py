@@ -115,6 +115,8 @@ class Service:
     def freeze(self) -> None:
         """Let it say nothing any more, though it is there."""
         self._signal(signal.SIGSTOP)
+        for pid in (self.pid, *_children(self.pid)):
+            stopped(pid)
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -138,6 +140,18 @@ class Service:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(ENDING)
+
+
+def stopped(pid: int) -> None:
+    """Wait until a process that was told to stop has: on a busy machine it may go on for a while."""
+    deadline = time.monotonic() + ENDING
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+                return
+        except OSError:
+            return  # it is gone
+        time.sleep(0.005)
 
 
 def _children(pid: int) -> list[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -20,6 +21,7 @@ from types import TracebackType
 from typing import Any
 
 import pytest
+from services.running import stopped
 
 BASE = "dc=example,dc=org"
 ADMIN, PASSWORD = f"cn=admin,{BASE}", "admins-secret"
@@ -219,6 +221,8 @@ class Slapd:
         """Send the running server a signal, as to hold it up."""
         assert self._process is not None
         self._process.send_signal(number)
+        if number == signal.SIGSTOP:
+            stopped(self._process.pid)
 
     def clients(self) -> set[int]:
         """Give the ports of the connections that clients have open to the plain port (of Linux's own table)."""
