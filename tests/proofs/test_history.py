@@ -25,6 +25,7 @@ import pytest
 from proofs.fleet import Client, Host, crowd, fleet
 from proofs.guarded import READING, Guard, opened
 from proofs.history import Act, Ask, History, Kept, Reading
+from proofs.ldapbook import ldapbook
 from proofs.model import Promise, faults
 from proofs.phonebook import DirectoryServer, phonebook
 from proofs.writing import OWNERS, Book, Process, write
@@ -256,8 +257,11 @@ OWNERS_KEPT = 0.5
 """Seconds for which the servers keep what the directory said."""
 
 
-DIRECTORIES: Mapping[str, Callable[..., AbstractContextManager[DirectoryServer]]] = {"phonebook": phonebook}
-"""What runs a directory with some active owners. A real LDAP server would join here."""
+DIRECTORIES: Mapping[str, Callable[..., AbstractContextManager[DirectoryServer]]] = {
+    "phonebook": phonebook,
+    "ldap": ldapbook,
+}
+"""What runs a directory with some active owners."""
 
 
 @pytest.mark.parametrize("missing", ["reject", "annotate"])
