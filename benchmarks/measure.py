@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import repeat
 from statistics import median
-from time import process_time
+from time import perf_counter, process_time
 from typing import TYPE_CHECKING, TypeAlias
 
 from .material import Environ, status
@@ -106,22 +106,45 @@ def measure(cases: Mapping[str, Case], rounds: int, slice_seconds: float) -> dic
     return added
 
 
+def measure_wall(runs: Mapping[str, Run], rounds: int, slice_seconds: float) -> dict[str, list[float]]:
+    """Give the seconds by the clock on the wall that each takes for one of what it does, one figure for each round.
+
+    For what waits for another process, whose CPU time can't be seen from here.
+
+    Args:
+        runs: by name. Each round begins with another one, so that none always follows the same one.
+        rounds: how often each is timed.
+        slice_seconds: for how long, each time.
+    """
+    counts = {name: _count(run, slice_seconds, perf_counter) for name, run in runs.items()}
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    names = list(runs)
+    gc.collect()
+    gc.freeze()
+    for at in progress(range(rounds), "rounds"):
+        first = at % len(names)
+        for name in names[first:] + names[:first]:
+            taken[name].append(_seconds(runs[name], counts[name], perf_counter) / counts[name])
+    gc.unfreeze()
+    return taken
+
+
 def ratio(figures: Iterable[float], others: Iterable[float]) -> float:
     """Give the median over the rounds of one thing's figures in terms of another's."""
     return median(figure / other for figure, other in zip(figures, others, strict=True))
 
 
-def _count(run: Run, seconds: float) -> int:
+def _count(run: Run, seconds: float, clock: Callable[[], float] = process_time) -> int:
     count = 10
-    while (taken := _seconds(run, count)) < seconds / 4:
+    while (taken := _seconds(run, count, clock)) < seconds / 4:
         count *= 2
     return max(10, int(count * seconds / taken))
 
 
-def _seconds(run: Run, count: int) -> float:
-    began = process_time()
+def _seconds(run: Run, count: int, clock: Callable[[], float] = process_time) -> float:
+    began = clock()
     run(count)
-    return process_time() - began
+    return clock() - began
 
 
 def progress(items: range, what: str) -> Iterable[int]:

@@ -18,6 +18,7 @@ from statistics import median
 from typing import TypeAlias
 
 from . import others
+from .arguments import positive
 from .measure import Case, WrongAnswerError, measure, progress, ratio
 from .ours import Hot, Rotation, cold
 from .served import measure_granian
@@ -132,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What the gate costs a request.")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
-    parser.add_argument("--rounds", type=_positive, metavar="N", help="how often each case is timed")
+    parser.add_argument("--rounds", type=positive, metavar="N", help="how often each case is timed")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK} rounds in place of {ROUNDS}")
     given = parser.parse_args(arguments)
     rounds = given.rounds or (QUICK if given.quick else ROUNDS)
@@ -144,13 +145,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     print(as_json(rows, rounds) if given.json else text(rows))
     return 0
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
 
 
 if __name__ == "__main__":

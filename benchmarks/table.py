@@ -16,18 +16,18 @@ class Row:
     Args:
         name: of what was measured.
         figure: the measured value; None where it was skipped.
-        unit: of the figure: ``µs`` added to a request, or ``/s``.
+        unit: of the figure: ``µs`` for a request or a look-up, ``/s``, ``s``, or bytes (``B``).
         ratio: of the figure to that of ``to``; the median over the rounds.
-        to: what it is compared with.
+        to: what it is compared with: another row, or a figure that is given.
         gate: what the ratio must reach.
-        goal: what it should reach.
+        goal: what it should reach; None where there is only the gate.
         at_least: whether more is better.
         skipped: why there is no figure.
     """
 
     name: str
     figure: float | None = None
-    unit: Literal["µs", "/s"] = "µs"
+    unit: Literal["µs", "/s", "s", "B"] = "µs"
     ratio: float | None = None
     to: str = "limit"
     gate: float | None = None
@@ -38,14 +38,15 @@ class Row:
     @property
     def met(self) -> Literal["goal", "gate", "no"] | None:
         """Say which of the two is reached; None where there is nothing to reach, or nothing was measured."""
-        if self.ratio is None or self.gate is None or self.goal is None:
+        if self.ratio is None or self.gate is None:
             return None
         sign = -1 if self.at_least else 1
-        if sign * self.ratio <= sign * self.goal:
+        if self.goal is not None and sign * self.ratio <= sign * self.goal:
             return "goal"
         return "gate" if sign * self.ratio <= sign * self.gate else "no"
 
 
+_DIGITS = {"µs": 2, "/s": 0, "s": 2, "B": 0}
 _HEADS = ("case", "figure", "ratio", "to", "gate", "goal", "met")
 
 
@@ -68,7 +69,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 def _cells(row: Row) -> tuple[str, ...]:
     if row.skipped is not None:
         return row.name, "–", "–", row.to, _bound(row, row.gate), _bound(row, row.goal), f"skipped: {row.skipped}"
-    figure = "–" if row.figure is None else f"{row.figure:,.2f} µs" if row.unit == "µs" else f"{row.figure:,.0f} /s"
+    figure = "–" if row.figure is None else f"{row.figure:,.{_DIGITS[row.unit]}f} {row.unit}"
     ratio = "–" if row.ratio is None else f"{row.ratio:.3f}" if row.ratio < 0.1 else f"{row.ratio:.2f}"
     return row.name, figure, ratio, row.to, _bound(row, row.gate), _bound(row, row.goal), row.met or ""
 
