@@ -165,6 +165,7 @@ def _pymysql(address: str) -> Iterator[Find]:
     import pymysql
 
     url = sa.make_url(address)
+    assert url.port is not None
     connection = pymysql.connect(
         host=url.host, port=url.port, user=url.username, database=url.database, autocommit=True
     )

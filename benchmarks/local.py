@@ -142,7 +142,7 @@ def _opened(path: Path, tokens: int, rounds: int) -> Figures:
 
 
 def _open_anew(path: Path, tokens: int, rounds: int) -> tuple[list[float], list[float]]:
-    """Give the seconds that it takes, and the bytes by which the process grows for each token, where that can be said."""
+    """Give the seconds that it takes and, where it can be said, the bytes that the process grows by for each token."""
     command = [sys.executable, "-m", f"{__package__}.opening", str(path), str(tokens)]
     seconds, size = [], []
     for _ in progress(range(rounds), "times opened"):

@@ -65,7 +65,7 @@ def _runs(server: Any, slapd: Any) -> Iterable[tuple[str, Run]]:  # Any: as abov
 
 
 def _bare(server: Any, slapd: Any) -> Callable[[str], Sequence[Any] | None]:  # Any: as above
-    """What one writes with python-ldap: a connection, kept, and a search for the attributes that an owner is made of."""
+    """What one writes with python-ldap: a connection that is kept, and a search for what an owner is made of."""
     ldap, escape = import_module("ldap"), import_module("ldap.filter").escape_filter_chars
     activity = import_module("patmiddleware.backends.ldap.activity")
     connection = ldap.initialize(server.uri)
