@@ -33,6 +33,16 @@ def rows() -> list[dict[str, Any]]:
     return found
 
 
+@pytest.fixture(scope="module")
+def look_ups() -> list[dict[str, Any]]:
+    """What a few rounds over few tokens give."""
+    small = ("--quick", "--rounds", "2", "--tokens", "200,50")
+    done = run("--json", *small, "--only", "memory,file,sqlite", module="benchmarks.stores")
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)["rows"]
+    return found
+
+
 @pytest.fixture
 def measure(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The module that measures."""
@@ -119,6 +129,12 @@ def test_what_is_met(table: ModuleType, ratio: float | None, at_least: bool, exp
     assert row.met == expected
 
 
+@pytest.mark.parametrize(("ratio", "expected"), [(1.1, "gate"), (1.2, "no"), (None, None)])
+def test_gate_without_a_goal(table: ModuleType, ratio: float | None, expected: str | None) -> None:
+    """Where there is only a gate, no more than that is met."""
+    assert table.Row(name="a", ratio=ratio, gate=1.15).met == expected
+
+
 def test_wrong_answer_is_found_before_timing(measure: ModuleType) -> None:
     """A gate that lets everybody in is fast, and is not timed."""
     material = import_module("benchmarks.material")
@@ -162,6 +178,55 @@ def test_every_round_gives_a_figure(measure: ModuleType) -> None:
 def test_ratio_is_the_median_of_the_rounds(measure: ModuleType) -> None:
     """Each round is compared with itself; one that was disturbed changes nothing."""
     assert measure.ratio([2.0, 90.0, 6.0], [1.0, 3.0, 3.0]) == 2.0
+
+
+def test_each_look_up_is_measured(look_ups: list[dict[str, Any]]) -> None:
+    """Stores that need no server have a figure in every row, which memory has on Linux alone."""
+    lacking = [row["name"] for row in look_ups if row["figure"] is None]
+
+    assert [name for name in lacking if "memory for each" not in name or sys.platform == "linux"] == []
+
+
+def test_look_ups_of_ours_have_a_gate(look_ups: list[dict[str, Any]]) -> None:
+    """A look-up is compared with the same library bare, and among many tokens with one among few."""
+    compared = {(row["name"], row["to"]) for row in look_ups if row["gate"] is not None}
+    few, many = ("SQLite, 50 tokens: ours", "SQLite, 200 tokens: ours")
+
+    assert {(many, few), (many, "SQLite, 200 tokens: SQLAlchemy Core, bare")} <= compared
+
+
+def test_store_that_finds_another_token_is_not_timed(measure: ModuleType) -> None:
+    """A look-up shows that it finds each token with all that it has."""
+    many = import_module("benchmarks.many")
+
+    with pytest.raises(measure.WrongAnswerError, match=r"odd: the token \d+ was not found as it was kept"):
+        many.look_ups("odd", lambda number: many.token(number + 1), int, many.as_kept, 10)
+
+
+def test_store_that_finds_what_is_not_there_is_not_timed(measure: ModuleType) -> None:
+    """A look-up shows that it does not find an unknown token."""
+    many = import_module("benchmarks.many")
+
+    with pytest.raises(measure.WrongAnswerError, match="open: it finds a token that is not there"):
+        many.look_ups("open", many.token, int, many.as_kept, 10)
+
+
+def test_missing_server_is_said(measure: ModuleType) -> None:
+    """A program that can't be started is a reason to skip, as it is for the tests."""
+    servers = import_module("benchmarks.servers")
+
+    with pytest.raises(servers.MissingError, match="needs the program no-such"), servers.services("running") as running:
+        running.program("no-such")
+
+
+@pytest.mark.parametrize("arguments", [("--only", "oracle"), ("--tokens", "0"), ("--tokens", "1,few")])
+def test_bad_choice_of_look_ups_is_refused(arguments: tuple[str, str]) -> None:
+    """The message says what is wrong; nothing is measured."""
+    done = run(*arguments, module="benchmarks.stores")
+
+    assert done.returncode == 2
+    assert arguments[0] in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("rounds", ["0", "-1", "many"])
