@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -36,9 +37,9 @@ class Directory:
         """
         if find_spec("patmiddleware.backends.ldap") is None:
             raise MissingError("the LDAP directory is not built yet")
-        with services("slapd") as slapd, slapd.Slapd() as server:
+        with services("slapd") as slapd, slapd.Slapd() as server, ExitStack() as stack:
             loading = seconds(lambda: _load(server, slapd.BASE))
-            return {_LOADING: [loading]} | measure_wall(dict(_runs(server, slapd)), rounds, SLICE)
+            return {_LOADING: [loading]} | measure_wall(dict(_runs(server, slapd, stack)), rounds, SLICE)
 
 
 DIRECTORY = Directory()
@@ -56,19 +57,21 @@ def _load(server: Any, base: str) -> None:  # Any: the tests' own, and python-ld
             connection.add_s(f"uid={_uid(number)},{base}", [*entry, ("mail", [uid + b"@example.org"])])
 
 
-def _runs(server: Any, slapd: Any) -> Iterable[tuple[str, Run]]:  # Any: as above
+def _runs(server: Any, slapd: Any, stack: ExitStack) -> Iterable[tuple[str, Run]]:  # Any: as above
     directory = import_module("patmiddleware.backends.ldap").LDAPDirectory(
         server.address(), bind_dn=slapd.SERVICE, bind_password=slapd.SERVICE_PASSWORD
     )
-    yield _BARE, look_ups(_BARE, _bare(server, slapd), _uid, _is_entry, PEOPLE)
+    stack.callback(directory.close)
+    yield _BARE, look_ups(_BARE, _bare(server, slapd, stack), _uid, _is_entry, PEOPLE)
     yield _OURS, look_ups(_OURS, directory.find, _uid, _is_owner, PEOPLE)
 
 
-def _bare(server: Any, slapd: Any) -> Callable[[str], Sequence[Any] | None]:  # Any: as above
+def _bare(server: Any, slapd: Any, stack: ExitStack) -> Callable[[str], Sequence[Any] | None]:  # Any: as above
     """What one writes with python-ldap: a connection that is kept, and a search for what an owner is made of."""
     ldap, escape = import_module("ldap"), import_module("ldap.filter").escape_filter_chars
     activity = import_module("patmiddleware.backends.ldap.activity")
     connection = ldap.initialize(server.uri)
+    stack.callback(connection.unbind_s)
     connection.simple_bind_s(slapd.SERVICE, slapd.SERVICE_PASSWORD)
     attributes = ["uid", "displayName", "cn", "mail", "memberOf", *activity.ATTRIBUTES]
 

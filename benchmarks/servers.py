@@ -30,7 +30,9 @@ def services(name: str) -> Iterator[ModuleType]:
 
         module = import_module(f"services.{name}")
     except ModuleNotFoundError as error:
-        raise MissingError(f"needs the package {error.name}") from error
+        of_tests = (error.name or "").startswith("services")
+        what = f"tests/services/{name}.py" if of_tests else f"the package {error.name}"
+        raise MissingError(f"needs {what}") from error
     try:
         yield module
     except pytest.skip.Exception as skipped:
