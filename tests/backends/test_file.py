@@ -7,6 +7,7 @@ import logging
 import os
 import resource
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -915,3 +916,28 @@ def test_what_a_bad_file_last_said_can_still_be_asked_for(tmp_path: Path) -> Non
         store.find(Secret("good"))
     assert store.find_last_good(Secret("good")) == Token("1", "alice")
     assert store.find_last_good(Secret("bad")) is None
+
+
+LOOKALIKES = [
+    '},{"put":',
+    '"}},{"put":{"id":"x","digest":"y",',
+    '{"changes":[{"put":',
+    "}]",
+    '"}},{"remove":"t0"',
+    "\\",
+]
+kept_texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12) | st.sampled_from(LOOKALIKES)
+
+
+@given(texts=st.lists(kept_texts, min_size=2, max_size=6), removes=st.booleans(), last=st.sampled_from(["z", '"z\\']))
+def test_many_changes_in_a_line_are_read_as_they_were_made(texts: list[str], removes: bool, last: str) -> None:
+    """A line that only writes records is read without a JSON parser, whatever stands in them."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = FileStore(f"{folder}/tokens.jsonl")
+        added = [Add(Token(id=f"t{n}", owner=text, name=text), f"secret {n}") for n, text in enumerate(texts)]
+        store.commit([*added, Add(Token(id=last, owner="alice"), "odd"), *([Remove("t0")] if removes else [])])
+
+        again = FileStore(f"{folder}/tokens.jsonl")
+
+        assert list(again.records()) == list(store.records())
+        assert [token.owner for token in again.list() if token.id != last] == texts[removes:]

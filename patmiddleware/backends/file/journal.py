@@ -35,7 +35,10 @@ VERSION = 1
 _SEAL_BYTES = 8
 TAIL = len(b',"seal":""}') + 2 * _SEAL_BYTES
 # Most lines are so. Their seal was checked, so there is no need to look at each with a JSON parser.
-PLAIN_PUT = re.compile(rb'\{"put":(\{"id":"([^"\\]+)","digest":"([^"\\]+)",.+\})')
+_RECORD = rb'\{"id":"([^"\\]+)","digest":"([^"\\]+)",.+\}'
+PLAIN_PUT = re.compile(rb'\{"put":(' + _RECORD + rb")")
+_PLAIN_RECORD = re.compile(_RECORD)
+_PUTS, _NEXT_PUT = b'{"changes":[{"put":', b'},{"put":'
 _LONGEST_HEADER = 1000
 
 
@@ -176,6 +179,10 @@ class Journal:
         if plain := PLAIN_PUT.fullmatch(text, 0, len(text) - TAIL):
             self._put(plain[2].decode(), plain[3].decode(), plain[1])
             return 1
+        if plain_records := _plain_records(text):
+            for record in plain_records:
+                self._put(record[1].decode(), record[2].decode(), record[0])
+            return len(plain_records)
         facts: Json = json.loads(text)
         changes: list[Json] = facts.get("changes", [facts])
         for change in changes:
@@ -198,6 +205,17 @@ class Journal:
             self._index.discard(id, self.rows.get(id, b""))
             self._index.add(id, row)
         self.rows[id] = row
+
+
+def _plain_records(text: bytes) -> list[re.Match[bytes]]:
+    """Give the records of a line that only writes some, as an import does; none where it must be read as JSON.
+
+    What stands between two of them can't stand within one: in a text of JSON every quote has a backslash before it.
+    """
+    if not text.startswith(_PUTS) or text[-TAIL - 2 : -TAIL] != b"}]":
+        return []
+    found = [_PLAIN_RECORD.fullmatch(part) for part in text[len(_PUTS) : -TAIL - 2].split(_NEXT_PUT)]
+    return [record for record in found if record] if all(found) else []
 
 
 def fresh(rows: Collection[bytes] = (), revision: int = 0) -> Iterator[bytes]:
