@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 
 import click
 
@@ -30,9 +31,11 @@ def check(invocation: Invocation) -> None:
     if not config.read_well():
         raise ConfigurationError(config.problems())
     missing = _missing_store(config)
-    parts = open_parts(replace(config, store=StoreSettings(url=("memory:",))) if missing else config)
-    problems = [*parts.problems, *_faults(parts)]
-    facts, cautions = dict(_facts(config, parts, missing)), [str(caution) for caution in config.cautions()]
+    parts = open_parts(replace(config, store=_without_first(config.store)) if missing else config)
+    faults = {part: list(_faults(parts, id, part, ask)) for id, part, ask in _ASKED}
+    problems = [*parts.problems, *chain.from_iterable(faults.values())]
+    facts = dict(_facts(config, parts, missing)) | {part: BAD for part, found in faults.items() if found}
+    cautions = [str(caution) for caution in config.cautions()]
     if not invocation.json:
         terminal.table(("CHECKED", "RESULT"), facts.items())
         for caution in cautions:
@@ -48,15 +51,22 @@ def _missing_store(config: Config) -> bool:
     return file is not None and not file.exists()
 
 
-def _faults(parts: Parts) -> Iterator[Problem]:
-    """Ask the store and the directory something: that they could be opened need not mean that they answer."""
-    for id, part, ask in (("PAT-E111", "store", _ask_store), ("PAT-E112", "directory", _ask_directory)):
-        try:
-            ask(parts)
-        except BackendError as error:
-            yield Problem(id, f"{part}.url", str(error))
-        except ConfigurationError as error:
-            yield from error.problems
+def _without_first(store: StoreSettings) -> StoreSettings:
+    """Give settings that make no file: a missing store is nothing to judge, but what is behind it in a chain is."""
+    if len(store.url) == 1:
+        return StoreSettings(url=("memory:",))
+    jwt = {name: value for name, value in store.jwt.items() if name != "deny"}
+    return replace(store, url=("memory:", *store.url[1:]), events=None, jwt=jwt)
+
+
+def _faults(parts: Parts, id: str, part: str, ask: Callable[[Parts], None]) -> Iterator[Problem]:
+    """Ask the store or the directory something: that it could be opened need not mean that it answers."""
+    try:
+        ask(parts)
+    except BackendError as error:
+        yield Problem(id, f"{part}.url", str(error))
+    except ConfigurationError as error:
+        yield from error.problems
 
 
 def _ask_store(parts: Parts) -> None:
@@ -77,6 +87,9 @@ def _ask_directory(parts: Parts) -> None:
     parts.directory.find(NOBODY)
 
 
+_ASKED = (("PAT-E111", "store", _ask_store), ("PAT-E112", "directory", _ask_directory))
+
+
 def _facts(config: Config, parts: Parts, missing: bool) -> Iterator[tuple[str, str]]:
     kind = ", ".join(address.partition(":")[0] for address in config.store.url)
     host, port = config.server.listen
@@ -85,8 +98,13 @@ def _facts(config: Config, parts: Parts, missing: bool) -> Iterator[tuple[str, s
         "store",
         f"{kind}: not there yet, made when first used" if missing else f"{kind}: open" if parts.store else BAD,
     )
-    yield "directory", "open" if parts.directory else BAD if config.directory else "none"
-    yield "policy", f"{len(parts.policy.rules)} rules" if parts.policy else BAD if config.policy else "none"
+    yield "directory", "open" if parts.directory else _absent(config, "directory")
+    yield "policy", f"{len(parts.policy.rules)} rules" if parts.policy else _absent(config, "policy")
     yield "application", config.app.import_ if parts.application else BAD
     yield "audit", "none" if not config.audit else str(config.audit.to or "standard output") if parts.audit else BAD
     yield "server", f"{host}:{port}, {config.server.threads} threads"
+
+
+def _absent(config: Config, table: str) -> str:
+    """Say why a part is not open: it is wrong, also where its table could not be read, or there is none."""
+    return "none" if getattr(config, table) is None and config.read_well(table) else BAD

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
 from .values import (
+    BAD_VALUE,
     WRONG_TYPE,
     Place,
     Reader,
@@ -110,6 +111,13 @@ def either(read: Reader[Any], other: Reader[Any], kind: type) -> Reader[Any]:  #
     return lambda value, place: (other if isinstance(value, kind) else read)(value, place)
 
 
+def nested(value: object, place: Place) -> bool | str:
+    """Read whether groups of groups count, and who follows them."""
+    if isinstance(value, bool) or value == "ad":
+        return value
+    raise place.problem(BAD_VALUE, f"can't be {shown(value)}", 'write true, false or "ad"')
+
+
 SCOPES = by_name(names)
 
 JWT: Mapping[str, Reader[Any]] = {
@@ -178,7 +186,7 @@ DIRECTORY: Mapping[str, Reader[Any]] = {
     "active": text,
     "lockout_duration": seconds,
     "groups": choice("memberOf", "search"),
-    "nested": either(choice("ad"), boolean, bool),
+    "nested": nested,
     "group_base": text,
     "group_filter": text,
     "group_attribute": text,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from conftest import Place
 
@@ -61,3 +63,45 @@ def test_cautions_are_told(place: Place) -> None:
     assert result.exit_code == 0
     assert "Warning: PAT-W102 policy: there is none" in result.stderr
     assert "Warning: PAT-W103 directory: there is none" in result.stderr
+
+
+def test_what_does_not_answer_is_not_open(place: Place) -> None:
+    """An LDAP server is asked only after it was opened: that it was is no good news."""
+    pytest.importorskip("ldap", reason="needs the extra ldap")
+    text = place.config.read_text().replace("static:owners.toml", "ldap://127.0.0.1:1/dc=example,dc=org")
+    place.config.write_text(text)
+
+    result = place.run("check")
+
+    assert result.exit_code == 2
+    assert "directory    see below" in result.stdout
+    assert "can't be reached" in result.stderr
+
+
+def test_a_table_that_cannot_be_read_is_not_none(place: Place) -> None:
+    """There is a directory, though its settings are wrong; and the hint names every value."""
+    place.config.write_text(place.config.read_text().replace("[policy]", 'nested = "yes"\n[policy]'))
+
+    result = place.run("check")
+
+    assert result.exit_code == 2
+    assert "directory    see below" in result.stdout
+    assert 'write true, false or "ad"' in result.stderr
+
+
+def test_the_rest_of_a_chain_is_judged_before_its_store_is_made(place: Place) -> None:
+    """Keys that are not there are found at once, and the file of the store is still not made."""
+    pytest.importorskip("jwt", reason="needs the extra jwt")
+    chain = """url = ["sqlite:///tokens.db", "jwt:missing.json"]
+[store.jwt]
+issuer = "https://login.example.org"
+audience = "api"
+deny = "sqlite:///tokens.db"
+"""
+    place.config.write_text(place.config.read_text().replace('url = "sqlite:///tokens.db"', chain, 1))
+
+    result = place.run("check")
+
+    assert result.exit_code == 2
+    assert "missing.json can't be read: No such file" in result.stderr
+    assert not (place.folder / "tokens.db").exists()

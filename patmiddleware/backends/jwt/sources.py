@@ -88,7 +88,7 @@ class FileKeys:
         try:
             self._read = self._load()
         except (OSError, Malformed) as error:
-            raise ConfigurationError(f"the keys can't be read: {_said(error)}", setting="store") from error
+            raise ConfigurationError(f"the keys in {path} can't be read: {_said(error)}", setting="store") from error
 
     def select(self, header: Header) -> Key | None:
         """Give the one key that a token may be signed with, or None."""
