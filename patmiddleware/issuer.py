@@ -331,20 +331,8 @@ class Issuer:
         return datetime.fromtimestamp(self._clock(), UTC)
 
     def _tell(self, event: str, token: Token, *, by: str | None = None, why: str = "") -> None:
-        if self._audit is None:
-            return
-        self._audit.event(
-            self._clock(),
-            event,
-            token=token.id,
-            token_name=token.name,
-            owner=token.owner,
-            scopes=" ".join(sorted(token.scopes)),
-            expires=None if token.expires is None else token.expires.isoformat(),
-            replaces=token.replaces,
-            by=by,
-            why=why or None,
-        )
+        if self._audit is not None:
+            tell(self._audit, self._clock(), event, token, by=by, why=why)
 
     def list(
         self,
@@ -367,6 +355,22 @@ class Issuer:
             after=after,
             limit=limit,
         )
+
+
+def tell(audit: AuditLog, now: float, event: str, token: Token, *, by: str | None = None, why: str = "") -> None:
+    """Hand an act of management to the audit, with what is known of its token."""
+    audit.event(
+        now,
+        event,
+        token=token.id,
+        token_name=token.name,
+        owner=token.owner,
+        scopes=" ".join(sorted(token.scopes)),
+        expires=None if token.expires is None else token.expires.isoformat(),
+        replaces=token.replaces,
+        by=by,
+        why=why or None,
+    )
 
 
 def _writable(store: object) -> TokenStore:

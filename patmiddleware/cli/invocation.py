@@ -99,9 +99,9 @@ class Invocation:
         """Give what makes and revokes tokens within the limits of the settings; ``create`` as for the store."""
         policy = self.policy  # first, so that no store is made where the policy is wrong
         store = self.store(create=create)
-        return Issuer(store, limits=self.config.issuer, policy=policy, audit=self._audit())
+        return Issuer(store, limits=self.config.issuer, policy=policy, audit=self.audit())
 
-    def _audit(self) -> AuditLog | None:
+    def audit(self) -> AuditLog | None:
         """Give the audit, if it goes to a file: the standard output is the answer's."""
         if self.config.audit is None or self.config.audit.to is None:
             return None

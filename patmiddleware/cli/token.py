@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import getpass
 import sys
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import click
 
 from ..config import Config
-from ..errors import BackendError, RefusedError, UnknownTokenError
+from ..errors import BackendError, ConfigurationError, RefusedError, UnknownTokenError
 from ..interfaces import TokenStore
 from ..issuance import is_live
-from ..issuer import Issuer
+from ..issuer import Issuer, tell
 from ..model import Minted, Secret, Token
 from ..tokens import DEFAULT_PREFIX, pattern
 from . import terminal
@@ -249,9 +251,15 @@ def _denied(invocation: Invocation, secret: Secret, why: str) -> Token | None:
     """Refuse a token that somebody else issued; None where it is none of those."""
     for reader in invocation.denying():
         try:
-            return reader.revoke(secret, by=operator(), why=why)
+            denied = reader.revoke(secret, by=operator(), why=why)
         except UnknownTokenError:
             continue
+        except ConfigurationError as error:  # of JWTs alone some can be refused: their settings are in a table
+            problems = (replace(one, setting=one.setting.replace("store.", "store.jwt.", 1)) for one in error.problems)
+            raise ConfigurationError(problems) from error
+        if (audit := invocation.audit()) is not None:
+            tell(audit, time.time(), "token.revoked", denied, by=operator(), why=why)
+        return denied
     return None
 
 

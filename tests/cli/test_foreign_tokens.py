@@ -76,3 +76,34 @@ def test_a_secret_that_nobody_knows_is_told(chained: Place) -> None:
 
     assert result.exit_code == 1
     assert "there is no such token" in result.output
+
+
+def test_the_audit_hears_of_it(chained: Place) -> None:
+    """As it hears of a token of our own that is revoked."""
+    chained.config.write_text(SETTINGS + '[audit]\nto = "file:audit.jsonl"\n')
+
+    answer = chained.json("token", "revoke", "--secret", "-", "--why", "lost", stdin=fresh())
+
+    (line,) = (chained.folder / "audit.jsonl").read_text().splitlines()
+    told = json.loads(line)
+    assert [told["event"], told["token"], told["why"]] == ["token.revoked", *answer["revoked"], "lost"]
+
+
+def test_a_missing_store_of_revocations_is_told_by_its_setting(chained: Place) -> None:
+    """As it is written: in the table of the kind."""
+    chained.config.write_text(SETTINGS.replace('deny = "sqlite:///tokens.db"', ""))
+
+    result = chained.run("token", "revoke", "--secret", "-", stdin=fresh())
+
+    assert result.exit_code == 2
+    assert "store.jwt.deny: there is no store" in result.stderr
+
+
+def test_our_own_token_needs_no_store_of_revocations(chained: Place) -> None:
+    """It is revoked by its secret also where those of others can't be."""
+    chained.config.write_text(SETTINGS.replace('deny = "sqlite:///tokens.db"', ""))
+    made = chained.json("token", "create", "--owner", "alice", "--name", "ci", "--scopes", "read")
+
+    answer = chained.json("token", "revoke", "--secret", "-", stdin=made["secret"])
+
+    assert answer == {"revoked": [made["token"]["id"]]}

@@ -160,10 +160,10 @@ class JWTReader:
             ConfigurationError: when no ``deny`` is set.
             BackendUnavailable: when it can't be written.
         """
-        store, token = self._denying(), self._read(secret.reveal())
+        token = self._read(secret.reveal())
         if token is None:
             raise UnknownTokenError("there is no such token: it is not one that would be taken")
-        return deny(token, secret, store, Revocation(self._now(), by, why))
+        return deny(token, secret, self._denying(), Revocation(self._now(), by, why))
 
     def revoke_id(
         self,
