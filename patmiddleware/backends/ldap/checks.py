@@ -40,6 +40,8 @@ def _told(uri: str, reach: Reach) -> Iterator[None]:
         yield
     except LDAPError as error:
         words = _distrust(uri, reach) if isinstance(error, ldap.SERVER_DOWN) else None
+        if reach.bind_dn is None and isinstance(error, ldap.INSUFFICIENT_ACCESS):
+            words = "it lets nobody search there without a name: set bind_dn and bind_password"
         raise BackendUnavailable(f"{uri} can't be asked: {words or explain(error, uri)}") from error
     except BackendUnavailable as error:
         raise BackendUnavailable(f"{uri}: {error}") from error

@@ -23,7 +23,7 @@ GOOD: list[dict[str, Any]] = [
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "password": ({"bind_password": "wrong"}, "refuses bind_dn or bind_password"),
     "bind_dn": ({"bind_dn": f"cn=nobody,{BASE}"}, "refuses bind_dn or bind_password"),
-    "nobody": ({"bind_dn": None, "bind_password": None}, "does not let bind_dn search"),
+    "nobody": ({"bind_dn": None, "bind_password": None}, "without a name: set bind_dn and bind_password"),
     "user_attribute": ({"user_attribute": "sAMAccountName"}, "no attribute sAMAccountName: look at user_attribute"),
     "unused attribute": ({"user_attribute": "employeeNumber"}, "nobody with a readable employeeNumber"),
     "group_attribute": ({"group_attribute": "displayTitle"}, "no attribute displayTitle: look at group_attribute"),
