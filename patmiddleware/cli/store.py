@@ -42,7 +42,9 @@ def init(invocation: Invocation) -> None:
     file = store_file(invocation.config)
     made = file is not None and not file.exists()
     count = _count(invocation.store(create=True))
-    words = "The store is ready" if made else f"The store was there already, with {_tokens(count)}"
+    # Of a server it is not known whether its tables were made just now.
+    there = "is ready" if file is None else "was there already"
+    words = "The store is ready" if made else f"The store {there}, with {_tokens(count)}"
     hint = "next: patmiddleware token create --owner NAME --name TEXT --scopes read"
     invocation.answer({"made": made, "file": file and str(file), "tokens": count}, f"{words}; {hint}")
 

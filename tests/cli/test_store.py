@@ -40,6 +40,15 @@ def test_init_makes_the_store_once(place: Place) -> None:
     assert place.json("store", "init") == {"made": False, "file": str(place.folder / "tokens.db"), "tokens": 0}
 
 
+def test_what_is_no_file_is_not_said_to_have_been_there(place: Place) -> None:
+    """Opening a database made its tables, so whether they were there is not known."""
+    place.config.write_text('[store]\nurl = "memory:"\n')
+
+    result = place.run("store", "init")
+
+    assert "The store is ready, with 0 tokens" in result.stdout
+
+
 def test_check_counts(place: Place) -> None:
     """Every record is read and counted by its state."""
     place.token()
