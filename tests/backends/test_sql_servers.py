@@ -426,3 +426,19 @@ def test_a_missing_driver_says_what_to_install(module: str, address: str, extra:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
 
     assert f"pip install 'patmiddleware[{extra}]'" in done.stdout
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+def test_a_server_that_is_not_there_is_told_with_what_to_do(scheme: str) -> None:
+    """One sentence names the server and the setting, and asks nothing."""
+    with pytest.raises(BackendUnavailable, match=r"127\.0\.0\.1.*refused.*; .*store\.url$") as caught:
+        SQLStore(f"{scheme}://gate:hunter2@127.0.0.1:1/tokens")
+
+    assert "?" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_mariadb_without_tls_is_told(mariadb_server: MariaDBServer) -> None:
+    """Waiting does not mend it."""
+    with pytest.raises(ConfigurationError, match="the server has no TLS"):
+        SQLStore(f"{mariadb_server.new_database()}?ssl_verify_cert=true")

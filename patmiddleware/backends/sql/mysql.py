@@ -13,7 +13,7 @@ from .kinds import IS_NEWER, NEWER, PATIENCE, USE_COLUMNS, USE_OF_A_TOKEN, Datab
 from .outages import one_line
 from .rows import Row
 from .schema import uses
-from .servers import place, reader, with_driver, writer
+from .servers import LOOK, place, reader, with_driver, writer
 
 try:
     import pymysql
@@ -87,7 +87,8 @@ class MySQL(Database):
 
     def explain(self, error: Exception) -> str:
         """Give the words for an error of the driver, without its number."""
-        return one_line(Exception(error.args[-1])) if error.args else one_line(error)
+        words = one_line(Exception(error.args[-1])) if error.args else one_line(error)
+        return f"{place(self._url)}: {words}; {LOOK}" if error.args[:1] == (_UNREACHED,) else words
 
 
 def _arguments(connecting: float, answering: float) -> dict[str, Any]:  # Any: as the driver takes them
@@ -101,11 +102,14 @@ def _arguments(connecting: float, answering: float) -> dict[str, Any]:  # Any: a
     }
 
 
+_UNREACHED = 2003
+
 _REFUSALS = {
     1044: ("the user may not use the database", "grant it, or look at store.url"),
     1045: ("the server refuses the user or the password", "look at store.url"),
     1049: ("there is no such database", "make it, or look at the name in store.url"),
     1142: ("the user may not do that", "grant it SELECT, INSERT, UPDATE, DELETE, and CREATE, INDEX for the tables"),
+    2026: ("the server has no TLS", "switch it on there, or look at ssl_ca in store.url"),
     1698: ("the server refuses the user", "look at the user in store.url"),
 }
 _UNTRUSTED = ("the server's certificate is not trusted", "name its CA: ?ssl_ca=PATH")

@@ -15,8 +15,9 @@ from patmiddleware.interfaces import Events
 from patmiddleware.listening import Heard, Listener
 
 from .kinds import IS_NEWER, NEWER, PATIENCE, USE_COLUMNS, USE_OF_A_TOKEN, Database
+from .outages import one_line
 from .schema import uses
-from .servers import place, reader, with_driver, writer
+from .servers import LOOK, place, reader, with_driver, writer
 
 try:
     import psycopg
@@ -74,6 +75,11 @@ class PostgreSQL(Database):
         """Keep other processes from making the tables, to the end of the transaction."""
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION})")
 
+    def explain(self, error: Exception) -> str:
+        """Give the words for an error of the driver, with what to do in place of its question."""
+        words, asked, _ = one_line(error).partition(_QUESTION)
+        return f"{words}; {LOOK}" if asked else words
+
     def refused(self, error: Exception) -> tuple[str, str] | None:
         """Give what is wrong and what to do, where an error says that only the settings can mend it."""
         words = str(error)
@@ -94,6 +100,8 @@ class PostgreSQL(Database):
         """Give the statement that notifies the others, when its transaction is committed and not before."""
         return sa.text(f"NOTIFY {CHANNEL}")
 
+
+_QUESTION = " Is the server running"
 
 _REFUSALS = {
     "password authentication failed": ("the server refuses the user or the password", "look at store.url"),

@@ -12,6 +12,8 @@ WRITERS = 2
 """Connections for writing that are kept; more are made for a while when they are needed."""
 RECYCLE = 1800
 """Seconds after which a connection is made anew, before something in between forgets it."""
+LOOK = "see whether it runs, and look at host and port in store.url"
+"""What to do about a server that can't be reached."""
 
 
 def reader(url: sa.URL, timeout: float, pool: int, **options: Any) -> sa.Engine:  # Any: each driver has its own
