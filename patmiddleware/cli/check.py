@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
+from shlex import quote
 
 import click
 
-from ..config import Config, Parts, StoreSettings, open_parts
+from ..config import Config, Parts, StoreSettings, lacks_tables, open_parts
 from ..errors import BackendError, ConfigurationError, Problem
+from ..events import open_events
 from ..interfaces import Checkable, TokenStore
 from ..model import Secret
 from . import terminal
@@ -33,7 +36,8 @@ def check(invocation: Invocation) -> None:
     missing = _missing_store(config)
     parts = open_parts(replace(config, store=_without_first(config.store)) if missing else config)
     faults = {part: list(_faults(parts, id, part, ask)) for id, part, ask in _ASKED}
-    problems = [*parts.problems, *chain.from_iterable(faults.values())]
+    faults["store"] += [*(_place_faults(config) if missing else ()), *_event_faults(config)]
+    problems = list(dict.fromkeys((*parts.problems, *chain.from_iterable(faults.values()))))
     facts = dict(_facts(config, parts, missing)) | {part: BAD for part, found in faults.items() if found}
     cautions = [str(caution) for caution in config.cautions()]
     if not invocation.json:
@@ -47,8 +51,37 @@ def check(invocation: Invocation) -> None:
 
 
 def _missing_store(config: Config) -> bool:
-    file = store_file(config) if config.read_well("store") else None
-    return file is not None and not file.exists()
+    if not config.read_well("store"):
+        return False
+    file = store_file(config)
+    try:
+        return lacks_tables(config) if file is None else not file.exists()
+    except (BackendError, ConfigurationError):
+        return False  # opening it says the same, and is told
+
+
+def _place_faults(config: Config) -> Iterator[Problem]:
+    """Give what keeps a missing store from being made."""
+    file = store_file(config)
+    if file is None:
+        return
+    folder = file.parent
+    if not folder.is_dir():
+        yield Problem("PAT-E111", "store.url", f"there is no folder {folder}", f"run: mkdir -p {quote(str(folder))}")
+    elif not os.access(folder, os.W_OK):
+        yield Problem("PAT-E111", "store.url", f"{folder} can't be written to", "let the user who serves write there")
+
+
+def _event_faults(config: Config) -> Iterator[Problem]:
+    """Ask what carries events, also where there is no store yet."""
+    if config.store.events is None or not config.read_well("store"):
+        return
+    try:
+        events = open_events(config.store.events)
+        if isinstance(events, Checkable):
+            events.check()
+    except ConfigurationError as error:
+        yield from error.problems
 
 
 def _without_first(store: StoreSettings) -> StoreSettings:
@@ -73,10 +106,9 @@ def _ask_store(parts: Parts) -> None:
     if parts.store is None:
         return
     parts.store.find(NOTHING)
-    for part in (parts.store, getattr(parts.store, "events", None)):
-        # One that keeps its tokens itself reads them all for its check: that is for 'patmiddleware store check'.
-        if isinstance(part, Checkable) and not isinstance(part, TokenStore):
-            part.check()
+    # One that keeps its tokens itself reads them all for its check: that is for 'patmiddleware store check'.
+    if isinstance(parts.store, Checkable) and not isinstance(parts.store, TokenStore):
+        parts.store.check()
 
 
 def _ask_directory(parts: Parts) -> None:

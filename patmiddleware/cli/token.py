@@ -219,7 +219,9 @@ def _note_unknown_owner(invocation: Invocation, owner: str) -> None:
     try:
         found = invocation.directory.find(owner)
     except BackendError:
-        return  # the token is made; whether the owner exists is asked again at each use
+        # The token is made; whether the owner exists is asked again at each use.
+        terminal.note(f"Note: the directory can't be asked now, so nobody knows whether there is a {owner}.")
+        return
     if found is None or not found.active:
         state = "is not known to the directory" if found is None else "is not active in the directory"
         terminal.note(f"Note: {owner} {state}, so the token is refused until that changes.")

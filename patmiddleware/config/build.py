@@ -215,6 +215,21 @@ def _opened(config: Config, address: str, events: str | None = None) -> TokenRea
     )
 
 
+def lacks_tables(config: Config) -> bool:
+    """Say whether the store is a server's database that has no tables of ours yet; nothing is made.
+
+    Raises:
+        ConfigurationError: when its settings are wrong.
+        BackendError: when it can't be asked now.
+    """
+    if config.store.first.partition(":")[0].partition("+")[0].lower() not in ("postgresql", "mysql"):
+        return False
+    with blamed("store"):
+        from ..backends.sql import SQLStore  # here, since it imports its driver
+
+        return SQLStore.is_new(config.store.first)
+
+
 def migrate_store(config: Config) -> bool:
     """Bring the store to the newest version of its format; False where there was nothing to do.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from services.databases import postgresql
 
 if TYPE_CHECKING:
     from conftest import Place
@@ -105,3 +106,38 @@ deny = "sqlite:///tokens.db"
     assert result.exit_code == 2
     assert "missing.json can't be read: No such file" in result.stderr
     assert not (place.folder / "tokens.db").exists()
+
+
+def test_a_folder_that_is_missing_is_told(place: Place) -> None:
+    """A store that could not be made is no store to come."""
+    place.config.write_text(place.config.read_text().replace("sqlite:///tokens.db", "sqlite:///missing/tokens.db"))
+
+    result = place.run("check")
+
+    assert result.exit_code == 2
+    assert "there is no folder" in result.output
+    assert "mkdir -p" in result.output
+
+
+def test_events_are_asked_where_there_is_no_store_yet(place: Place) -> None:
+    """What carries events is judged by itself."""
+    settings = place.config.read_text().replace("[store]", '[store]\nevents = "redis://127.0.0.1:1/"')
+    place.config.write_text(settings)
+
+    result = place.run("check")
+
+    assert result.exit_code == 2
+    assert "store.events: Redis can't be asked" in result.output
+
+
+def test_checking_makes_no_tables(place: Place) -> None:
+    """A new database is as it was after it was judged."""
+    with postgresql() as server:
+        address = server.new_database()
+        place.config.write_text(place.config.read_text().replace("sqlite:///tokens.db", address))
+
+        result = place.run("check")
+
+        made = server.run("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'patmw%'", address.rpartition("/")[2])
+    assert (result.exit_code, made) == (0, [(0,)]), result.output
+    assert "not there yet" in result.output

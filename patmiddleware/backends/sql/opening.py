@@ -86,6 +86,22 @@ def make_ready(database: Database, reader: sa.Engine) -> None:
         reader.dispose()
 
 
+def is_new(address: str) -> bool:
+    """Say whether the database at an address has none of our tables yet; nothing is made.
+
+    Raises:
+        ConfigurationError: when the address is wrong, or the server refuses us.
+        BackendUnavailable: when the database can't be asked.
+    """
+    found = database(address)
+    reader = found.reader()
+    try:
+        with _words(found), reader.connect() as connection:
+            return schema.version(connection) is None
+    finally:
+        reader.dispose()
+
+
 def migrate(address: str) -> bool:
     """Bring the database at an address to the newest version of the schema; False where there was nothing to do.
 

@@ -125,8 +125,10 @@ def version(connection: sa.Connection) -> str | None:
     found = connection.scalars(_VERSIONS).all() if VERSION_TABLE in names else []
     if len(found) == 1 and (found[0] != REVISIONS[-1] or names >= metadata.tables.keys()):
         return found[0]
+    missing = sorted(metadata.tables.keys() - names) if found else [VERSION_TABLE]
+    lacks = f" ({', '.join(missing)} is missing)" if missing else ""
     raise ConfigurationError(
-        "the database has tables named patmw_…, but not as this program makes them",
+        f"the database has tables named patmw_…, but not as this program makes them{lacks}",
         setting="store",
         hint="restore it from a backup, or name another database",
     )

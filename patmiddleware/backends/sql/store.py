@@ -101,6 +101,16 @@ class SQLStore:
         """
         return opening.migrate(url)
 
+    @classmethod
+    def is_new(cls, url: str) -> bool:
+        """Say whether the database of a server has no store in it yet; nothing is made.
+
+        Raises:
+            ConfigurationError: when the address is wrong, or the server refuses it.
+            BackendUnavailable: when the database can't be asked.
+        """
+        return opening.is_new(url)
+
     def close(self) -> None:
         """Stop listening, and close the connections that are idle; the store may still be used after it."""
         if self.events is not None:
