@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import click
@@ -20,6 +21,8 @@ def serve(invocation: Invocation) -> None:
 
     For many processes: gunicorn patmiddleware.wsgi
     """
+    # Whoever looks for the cause of an outage needs to know when.
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     config = invocation.config
     host, port = config.server.listen
     gate = build(config)
