@@ -15,7 +15,7 @@ from .activity import ATTRIBUTES, is_active
 from .address import parse
 from .driver import Connection, Entry, LDAPError, escape_filter_chars, explain, ldap
 from .groups import Group
-from .names import normal, text
+from .names import is_name, normal, text
 from .pool import Pool
 
 # What servers answer to a wrong password, to one for an entry without any, and to one too many.
@@ -190,11 +190,12 @@ class LDAPDirectory:
             return is_active(entry, self._clock(), self._people.lockout_duration)
         return bool(connection.search(dn, ldap.SCOPE_BASE, self._people.active, ["1.1"]))
 
-    def _ceiling(self, groups: Iterable[Group]) -> frozenset[str] | None:
+    def _ceiling(self, groups: Sequence[Group]) -> frozenset[str] | None:
         if self._ceilings is None:
             return None
-        known = [key for group in groups for key in (*group.names, text(normal(group.dn)))]
-        return ceiling(known, self._ceilings)
+        # A plain name that reads as a distinguished one says nothing: whoever may make groups chooses it freely.
+        plain = [name for group in groups for name in group.names if not is_name(name)]
+        return ceiling([*plain, *(text(normal(group.dn)) for group in groups)], self._ceilings)
 
     def _binds(self, dn: str, password: Secret, active: bool) -> bool:
         try:

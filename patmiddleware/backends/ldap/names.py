@@ -40,7 +40,7 @@ def within(dn: DN, base: DN) -> bool:
 
 
 def text(dn: DN) -> str:
-    """Give a normal form as one text: no plain name, and no other form, reads the same."""
+    """Give a normal form as one text: no other form, and no plain name that :func:`is_name` refuses, reads the same."""
     return ",".join(dn)
 
 

@@ -232,6 +232,20 @@ def test_a_group_of_the_same_name_elsewhere_gives_nothing(corner: Corner, opened
     assert owner.scopes == frozenset()
 
 
+@pytest.mark.parametrize("how", ["memberOf", "search"])
+def test_a_plain_name_that_reads_as_a_distinguished_one_gives_nothing(corner: Corner, opened: Open, how: str) -> None:
+    """Whoever may make a group, and so choose its plain name, does not get what another group gives."""
+    admins = corner.group("admins", [corner.person("bob")])
+    corner.group(admins, [corner.person("alice")])
+    directory = opened(corner.address, groups=how, scopes={admins: ["admin"]})
+
+    alice, bob = directory.find("alice"), directory.find("bob")
+
+    assert alice is not None
+    assert bob is not None
+    assert (alice.scopes, bob.scopes) == (frozenset(), frozenset({"admin"}))
+
+
 def test_a_distinguished_name_elsewhere_is_refused(corner: Corner, opened: Open) -> None:
     """Nobody would ever be in it: a slip."""
     with pytest.raises(ConfigurationError, match="not below group_base"):
