@@ -10,14 +10,20 @@ import os
 import re
 import ssl
 from collections.abc import Mapping
+from functools import partial
+from http.client import HTTPResponse
+from io import BufferedReader, RawIOBase
 from ipaddress import ip_address
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from .errors import BackendUnavailable, ConfigurationError
 
 if TYPE_CHECKING:
+    import socket
+
+    from _typeshed import WriteableBuffer
     from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 
 _PIECE = 16_384
@@ -182,11 +188,55 @@ class WebCaller:
     def _made(self) -> HTTPConnectionPool:
         secure, host, port, _ = self.target
         wait = self._urllib3.Timeout(connect=self._timeout, read=self._timeout)
+        options: dict[str, Any] = {"timeout": wait, "maxsize": self._connections, "block": True}
+        pool: HTTPConnectionPool
         if secure:
-            return self._urllib3.HTTPSConnectionPool(
-                host, port, timeout=wait, maxsize=self._connections, block=True, ssl_context=self._context
-            )
-        return self._urllib3.HTTPConnectionPool(host, port, timeout=wait, maxsize=self._connections, block=True)
+            pool = self._urllib3.HTTPSConnectionPool(host, port, **options, ssl_context=self._context)
+        else:
+            pool = self._urllib3.HTTPConnectionPool(host, port, **options)
+        pool.ConnectionCls = partial(_connection, pool.ConnectionCls)  # type: ignore[assignment]  # it is only called
+        return pool
+
+
+# Any: as the pool calls it.
+def _connection(kind: Any, **options: Any) -> Any:
+    made = kind(**options)
+    made.response_class = _InTime
+    return made
+
+
+class _InTime(HTTPResponse):
+    """An answer that is here in time, or not at all: a socket's own timeout begins anew with each byte.
+
+    Args:
+        sock: with the time that the whole answer has, its headers too.
+    """
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:  # Any: as a connection calls it
+        super().__init__(sock, *args, **kwargs)
+        time: float = sock.gettimeout() or 0.0
+        self.fp = BufferedReader(_Bounded(self.fp.detach(), sock, monotonic() + time))
+
+
+class _Bounded(RawIOBase):
+    """What a socket gives until a deadline."""
+
+    def __init__(self, raw: RawIOBase, sock: socket.socket, deadline: float) -> None:
+        self._raw, self._sock, self._deadline = raw, sock, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        left = self._deadline - monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 def _context(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext:
