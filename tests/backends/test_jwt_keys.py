@@ -535,6 +535,47 @@ def test_old_keys_serve_while_they_can_not_be_fetched() -> None:
         kid(keys, "k1")
 
 
+def test_what_old_keys_checked_ends_with_them() -> None:
+    """However long the cooldown is: no cache goes on with it once they may not serve any more."""
+    publisher = Publisher(ONE)
+    keys = WebKeys(
+        publisher.fetch, rules(None, (), secrets=False), lifetime=300, stale=5, cooldown=100, clock=publisher.clock
+    )
+    kid(keys, "k1")
+    publisher.failing = True
+    publisher.clock.advance(301)
+    assert kid(keys, "k1") == "k1"
+    before = keys.generation()
+
+    publisher.clock.advance(4)
+
+    assert keys.generation() > before
+    with pytest.raises(BackendUnavailable, match="down, as asked"):
+        kid(keys, "k1")
+
+
+def test_keys_that_are_due_are_no_new_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the old ones checked while the new ones were on their way counts as theirs."""
+    publisher = Publisher(ONE)
+    keys = web_keys(publisher)
+    kid(keys, "k1")
+    publisher.keys = (OTHER,)
+    publisher.clock.advance(299)
+    seen = list[int]()
+    parsed = keys._asked
+
+    def slowly(before: Any) -> Any:
+        fetched = parsed(before)
+        publisher.clock.advance(1)
+        seen.append(keys.generation())
+        return fetched
+
+    monkeypatch.setattr(keys, "_asked", slowly)
+
+    assert kid(keys, "k2") == "k2"
+    assert keys.generation() not in seen
+
+
 def test_server_that_comes_back_is_seen() -> None:
     """After the cooldown, whether keys were there before or not."""
     publisher = Publisher(ONE)

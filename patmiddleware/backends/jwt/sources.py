@@ -248,9 +248,12 @@ class WebKeys:
             keys, failure = before.keys, f"the keys of the issuer can't be fetched: {error}"
             logger.warning("%s", failure)
         now = self._clock()
-        turns = before.turns + (now >= before.due) + (keys != before.keys)
+        # Other keys are two turns: until this is held, others may count the one of keys that are due.
+        turns = before.turns + (2 if keys != before.keys else now >= before.due)
         if failure:
-            return before._replace(due=now + self._cooldown, tried=now, turns=turns, failure=failure)
+            # At the latest when the last good ones may serve no longer: what they checked is asked for anew then.
+            due = now + self._cooldown if now >= before.until else min(now + self._cooldown, before.until)
+            return before._replace(due=due, tried=now, turns=turns, failure=failure)
         due = began + self._lifetime
         return _Held(keys, due, due + self._stale, began, turns)
 
