@@ -11,7 +11,7 @@ from functools import partial
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from ..errors import BackendUnavailable, ConflictError, RefusedError
-from ..interfaces import TokenStore
+from ..interfaces import Revisioned, TokenStore
 from ..issuance import is_live
 from ..lineage import ATTEMPTS, Lineage
 from ..model import Digest, Revocation, Token
@@ -54,7 +54,7 @@ class Moved:
         skipped: tokens of the source that were there already.
         revoked: tokens of the target that were revoked, since the source had them so, or what they were made with.
         differing: tokens that stand otherwise in the target and were left so; revoked, say.
-        behind: tokens that the source got or revoked while it was copied.
+        behind: tokens that the source got or revoked while it was copied; 1 where it never stood still.
         source: what the source's tokens come to, as they are to stand in the target.
         target: what the same tokens come to, as they were found there at the end.
     """
@@ -119,7 +119,7 @@ class _Copy:
         with self._telling_what_came_over():
             for _ in range(ATTEMPTS):
                 source, differing = self._write()
-                target, behind, orphans = self._look()
+                target, behind, orphans = self._look_while_quiet()
                 if not orphans:
                     break
                 self._revoke(orphans)
@@ -170,6 +170,21 @@ class _Copy:
             if isinstance(self._target, NewExport):
                 self._target.finish()
         return meant.total, differing
+
+    def _look_while_quiet(self) -> tuple[Total, int, list[Token]]:
+        """Look again where the source has changed meanwhile: what was looked at already may have been revoked then."""
+        for _ in range(ATTEMPTS):
+            before = self._revision()
+            target, behind, orphans = self._look()
+            if behind or orphans or self._revision() == before:
+                return target, behind, orphans
+        return target, 1, orphans
+
+    def _revision(self) -> int | None:
+        """Give the source's revision; None where it has none, or need not stand still, as that of an export."""
+        if isinstance(self._target, NewExport) or not isinstance(self._source, Revisioned):
+            return None
+        return self._source.revision()
 
     def _look(self) -> tuple[Total, int, list[Token]]:
         """Give what is in the target, how much the source has changed since, and live tokens that must not live."""

@@ -322,6 +322,30 @@ def test_a_source_that_went_on_is_noticed(what: str) -> None:
     assert kept(target) == kept(source)
 
 
+def revoking(source: MemoryStore) -> moving.Progress:
+    """Revoke a token once all were looked at for the last time."""
+    left = iter("a")
+
+    @contextmanager
+    def progress(label: str, total: int | None) -> Iterator[moving.Step]:
+        yield lambda done=1: None
+        if label == "Verifying" and (id := next(left, None)) is not None:
+            source.replace(token(id, revoked=REVOKED), token(id))
+
+    return progress
+
+
+def test_what_is_revoked_after_it_was_looked_at_is_noticed() -> None:
+    """A copy that ended well has no token alive whose revocation was acknowledged before that."""
+    source, target = filled(*map(token, "abc")), MemoryStore()
+
+    moved = copy(source, target, progress=revoking(source))
+
+    assert (moved.verified, moved.behind) == (False, 1)
+    assert copy(source, target).verified
+    assert kept(target) == kept(source)
+
+
 def test_a_change_between_judging_and_writing_is_judged_again() -> None:
     """What contradicts then is refused, and the message says what came over."""
     source, target = filled(*map(token, "abc")), Meddled()
