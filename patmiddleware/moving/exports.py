@@ -132,7 +132,8 @@ class NewExport:
             self._stream.writelines(whole)
             self._stream.flush()
         else:
-            write_whole(self._part, whole, beside=self._path)
+            # For our eyes only, whatever somebody put at the path meanwhile.
+            write_whole(self._part, whole, beside=None)
             self._stream = self._part.open("rb")
 
     def keep(self) -> None:

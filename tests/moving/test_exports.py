@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import tracemalloc
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -46,6 +47,19 @@ def test_an_export_has_all_tokens(tmp_path: Path, ids: list[str]) -> None:
         assert (export.count(), list(export.records())) == (len(ids), list(filled(*ids).records()))
         assert list(export.records()) == list(export.records())
     assert list(FileStore(path).records()) == list(filled(*ids).records())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions are of another kind there")
+def test_an_export_is_for_its_maker_alone(tmp_path: Path) -> None:
+    """Also where somebody else puts a file at its path while it is written."""
+    path = tmp_path / "x"
+    with closing(NewExport(path)) as target:
+        path.touch()
+        path.chmod(0o666)
+        assert copy(filled("one"), target).verified
+        target.keep()
+
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_an_export_is_whole_or_not_there(tmp_path: Path) -> None:

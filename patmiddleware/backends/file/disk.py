@@ -83,13 +83,14 @@ def append(path: Path, data: bytes, *, seen: os.stat_result, keep: int) -> None:
         os.close(handle)
 
 
-def replace(path: Path, chunks: Iterable[bytes], *, beside: Path) -> None:
+def replace(path: Path, chunks: Iterable[bytes], *, beside: Path | None) -> None:
     """Put a new file in the place of an old one, or of none: a reader sees the one or the other, whole.
 
     Args:
         path: of the file; call it with its lock held.
         chunks: what shall stand in it.
-        beside: the file whose user and permissions it gets; where there is none, it is readable to its maker only.
+        beside: the file whose user and permissions it gets; None, or where there is none: it is readable to its maker
+            only.
 
     Raises:
         OSError: when it can't be written; the old file is as it was.
@@ -99,7 +100,8 @@ def replace(path: Path, chunks: Iterable[bytes], *, beside: Path) -> None:
     handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY, _PRIVATE)
     try:
         try:
-            _give(handle, beside, mode=True)
+            if beside is not None:
+                _give(handle, beside, mode=True)
             _write(handle, chunks)
         finally:
             os.close(handle)
