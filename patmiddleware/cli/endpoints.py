@@ -23,6 +23,7 @@ from .invocation import Invocation, store_file
 OWN = "-"
 _VARIABLE = "env:"
 _NOWHERE = "memory"
+_SEVERAL = "chain:"
 _HIDE = "put the address into a variable of the environment and write env:NAME, or name a settings file"
 
 
@@ -61,12 +62,15 @@ def _about(side: str, problems: Iterable[Problem]) -> ConfigurationError:
 
 
 def _has_password(address: str) -> bool:
+    if address.lower().startswith(_SEVERAL):
+        return any(map(_has_password, address[len(_SEVERAL) :].split()))
     try:
         parts = urlsplit(address)
         named = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
     except ValueError:  # then it is no address, and may be anything
         return "@" in address
-    return parts.password is not None or not named.isdisjoint({"password", "passwd", "passfile"})
+    # Of libpq there is sslpassword as well, of PyMySQL ssl_key_password.
+    return parts.password is not None or any("pass" in name for name in named)
 
 
 def source_store(config: Config) -> TokenStore:

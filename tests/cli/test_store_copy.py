@@ -89,6 +89,9 @@ def test_a_variable_holds_an_address(place: Place, tmp_path: Path) -> None:
         f"postgresql+psycopg://pat:{PASSWORD}@[::1]/tokens",
         f"mysql://db.example.org/tokens?user=pat&password={PASSWORD}",
         f"mysql://pat:{PASSWORD}@[db/tokens",
+        f"mysql://db.example.org/tokens?ssl_key_password={PASSWORD}",
+        f"postgresql://db.example.org/tokens?sslpassword={PASSWORD}",
+        f"chain:sqlite:///x.db postgresql://pat:{PASSWORD}@db.example.org/tokens",
     ],
 )
 @pytest.mark.parametrize("side", ["FROM", "TO"])
