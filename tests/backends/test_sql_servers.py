@@ -363,6 +363,8 @@ REFUSED_ADDRESSES = {
     "another driver": ("postgresql+psycopg2://localhost/tokens", "through psycopg only"),
     "another driver of MySQL": ("mysql+mysqldb://localhost/tokens", "through pymysql only"),
     "no port": ("postgresql://u:a-password@localhost:port/tokens", "can't be read"),
+    "no option of MySQL": ("mysql://u:a-password@localhost/tokens?a-password=yes", "option that can't be one"),
+    "no number for MySQL": ("mysql://u:x@localhost/tokens?connect_timeout=a-password", "option that can't be one"),
     "no option": ("postgresql://u:a-password@localhost/tokens?ssl=yes", "an option that there is not"),
 }
 

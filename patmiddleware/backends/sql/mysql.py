@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,11 +40,12 @@ class MySQL(Database):
         pool: how many connections there may be at once.
 
     Raises:
-        ConfigurationError: when the address names another driver, or no database.
+        ConfigurationError: when the address names another driver, no database, or an option that there is not.
     """
 
     def __init__(self, url: sa.URL, timeout: float, pool: int) -> None:
         self._url, self._timeout, self._pool = with_driver(url, "mysql", "pymysql", _EXAMPLE), timeout, pool
+        _judge_options(self._url)
 
     def reader(self) -> sa.Engine:
         """Give an engine over the server."""
@@ -89,6 +91,20 @@ class MySQL(Database):
         """Give the words for an error of the driver, without its number."""
         words = one_line(Exception(error.args[-1])) if error.args else one_line(error)
         return f"{place(self._url)}: {words}; {LOOK}" if error.args[:1] == (_UNREACHED,) else words
+
+
+def _judge_options(url: sa.URL) -> None:
+    """Find what the driver would only stumble over once it connects.
+
+    Raises:
+        ConfigurationError: for an option that it does not know, or a value that can't be one.
+    """
+    try:
+        _, options = url.get_dialect()().create_connect_args(url)
+        signature(pymysql.connect).bind(**options)
+    except (TypeError, ValueError):  # without its cause, which shows values
+        message, hint = "the address has an option that can't be one", "look behind the ? in store.url"
+        raise ConfigurationError(f"{place(url)}: {message}", setting="store.url", hint=hint) from None
 
 
 def _arguments(connecting: float, answering: float) -> dict[str, Any]:  # Any: as the driver takes them
