@@ -371,6 +371,7 @@ DAMAGE = {
     "created is out of range": "created = 9223372036854775807",
     "expires is a text": "expires = 'never'",
     "revoked is a text": "revoked_at = 'yes'",
+    "revoked without a time": "revoked = 1",
     "owner is bytes": "owner = x'616c696365'",
 }
 

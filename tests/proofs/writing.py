@@ -196,7 +196,13 @@ def main(store: str, settings: str, seed: str) -> None:
         print(json.dumps([asdict(act), secret]), flush=True)
 
     tokens: deque[tuple[float, Token]] = deque(maxlen=_RECENT)
-    write(opened(store, **json.loads(settings)), put, int(seed), tokens, lambda: not ended.is_set())
+    while not ended.is_set():
+        try:
+            found = opened(store, **json.loads(settings))
+        except BackendUnavailable:  # what is to be proved may have begun already
+            time.sleep(0.1)
+            continue
+        write(found, put, int(seed), tokens, lambda: not ended.is_set())
 
 
 if __name__ == "__main__":

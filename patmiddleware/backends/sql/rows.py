@@ -37,6 +37,7 @@ COLUMNS: tuple[sa.ColumnElement[Any], ...] = (
     tokens.c.parent,
     tokens.c.family,
     tokens.c.replaces,
+    tokens.c.revoked,
     tokens.c.revoked_at,
     tokens.c.revoked_by,
     tokens.c.revoked_why,
@@ -62,9 +63,11 @@ def to_token(row: Row) -> Token:
 
 def _to_token(row: Row) -> Token:
     id, owner, name, scopes, created, expires, networks, limits, created_by, parent, family, replaces = row[:12]
-    revoked_at, revoked_by, revoked_why, attributes, used_at, address, agent = row[12:19]
+    revoked, revoked_at, revoked_by, revoked_why, attributes, used_at, address, agent = row[12:20]
     if not {type(text) for text in (id, owner, name, created_by, parent, family, replaces)} <= _TEXT_OR_NONE:
         raise TypeError("a text is expected")
+    if bool(revoked) != (revoked_at is not None):
+        raise ValueError("whether it is revoked is said in two ways")  # somebody revoked it by hand, perhaps
     return Token(
         id=id,
         owner=owner,
