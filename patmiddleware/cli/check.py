@@ -107,7 +107,7 @@ def _ask_store(parts: Parts) -> None:
         return
     parts.store.find(NOTHING)
     # One that keeps its tokens itself reads them all for its check: that is for 'patmiddleware store check'.
-    if isinstance(parts.store, Checkable) and not isinstance(parts.store, TokenStore):
+    if not isinstance(parts.store, TokenStore) and isinstance(parts.store, Checkable):
         parts.store.check()
 
 
