@@ -14,6 +14,7 @@ import pytest
 
 import patmiddleware
 from patmiddleware import reject
+from patmiddleware.backends import DIRECTORIES, STORES
 from patmiddleware.model import Reason
 
 ROOT = Path(__file__).parent.parent
@@ -91,6 +92,15 @@ def test_every_name_of_the_front_door_is_there() -> None:
     """What ``__all__`` promises is there, and stands there once."""
     assert len(set(patmiddleware.__all__)) == len(patmiddleware.__all__)
     assert [name for name in patmiddleware.__all__ if not hasattr(patmiddleware, name)] == []
+
+
+@pytest.mark.parametrize("scheme", sorted({*STORES, *DIRECTORIES}))
+def test_every_scheme_is_documented(scheme: str) -> None:
+    """Whoever reads of stores and directories reads of all of them; an extra that one needs is there."""
+    page = read("docs/backends.md")
+
+    assert scheme == "chain" or re.search(rf"`{scheme}:", page)
+    assert [extra for extra in re.findall(r"patmiddleware\[(\w+)\]", page) if extra not in EXTRAS] == []
 
 
 def test_versions_are_told_in_the_changelog() -> None:

@@ -50,15 +50,15 @@ class MemoryStore:
         self._lock = Lock()
         self.events: Events | None = None
         self._rows: dict[str, _Row] = {}
-        self._ids: dict[bytes, str] = {}
+        self._secrets: dict[bytes, _Row] = {}
         self._revision = 0
 
     def find(self, secret: Secret) -> Token | None:
         """Look a token up by its secret."""
         with self._lock:
             for digest in digests(secret, self.peppers):
-                if (id := self._ids.get(digest.value)) is not None:
-                    return self._rows[id].token
+                if (row := self._secrets.get(digest.value)) is not None:
+                    return row.token
         return None
 
     def revision(self) -> int:
@@ -141,7 +141,7 @@ class MemoryStore:
             for id, use in uses.items():
                 row = self._rows.get(id)
                 if row and (row.token.last_used is None or row.token.last_used.at < use.at):
-                    self._rows[id] = _Row(dataclasses.replace(row.token, last_used=use), row.digest)
+                    self._put(id, _Row(dataclasses.replace(row.token, last_used=use), row.digest))
 
     def count(self) -> int:
         """Count the tokens."""
@@ -172,7 +172,7 @@ class MemoryStore:
         # Under every pepper, so that one secret never stands for two tokens.
         ends = range(len(self.peppers) + 1)
         forms = [digest_to_store(secret_or_digest, self.peppers[end : end + 1]) for end in ends]
-        if any(form.value in self._ids for form in forms):
+        if any(form.value in self._secrets for form in forms):
             raise ConflictError("this secret stands for another token already")
         return _Row(token, forms[0])
 
@@ -185,10 +185,10 @@ class MemoryStore:
     def _put(self, id: str, row: _Row | None) -> _Row | None:
         before = self._rows.pop(id, None)
         if before:
-            del self._ids[before.digest.value]
+            del self._secrets[before.digest.value]
         if row:
             self._rows[id] = row
-            self._ids[row.digest.value] = id
+            self._secrets[row.digest.value] = row
         return before
 
 
