@@ -709,6 +709,22 @@ def test_the_example_has_every_setting(names: list[str]) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://gate:hunter2@db/tokens", ["PAT-W105 store.url: has a password in it"]),
+        ("postgresql://gate@db:5432/tokens", []),
+        ("sqlite:///tokens.db", []),
+    ],
+)
+def test_a_password_in_the_file_is_warned_of(url: str, expected: list[str]) -> None:
+    """It is lawful, but somebody else may read the file; the warning does not show it."""
+    warnings = [str(warning) for warning in read(f"[store]\nurl = '{url}'").warnings]
+
+    assert [warning.partition(",")[0] for warning in warnings] == expected
+    assert "hunter2" not in "".join(warnings)
+
+
 def test_the_table_of_problems_has_every_id_once() -> None:
     """An id never means two things."""
     assert len(PROBLEMS) == len(set(PROBLEMS.values()))

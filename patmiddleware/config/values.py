@@ -42,6 +42,7 @@ SECRET_READABLE = "PAT-W101"  # noqa: S105 - the id of a warning
 NO_POLICY = "PAT-W102"
 NO_DIRECTORY = "PAT-W103"
 BEYOND_LOOPBACK = "PAT-W104"
+PASSWORD_SHOWN = "PAT-W105"  # noqa: S105 - the id of a warning
 
 PROBLEMS: Mapping[str, str] = {
     UNREADABLE: "the settings file can't be read",
@@ -63,6 +64,7 @@ PROBLEMS: Mapping[str, str] = {
     NO_POLICY: "any valid token is enough for everything",
     NO_DIRECTORY: "nobody asks whether the owner of a token is still active",
     BEYOND_LOOPBACK: "tokens travel unprotected unless TLS ends in front",
+    PASSWORD_SHOWN: "a password stands in the settings file",
 }
 """Every id that this room hands out, with what it is about. An id never changes its meaning; W is a warning."""
 
@@ -308,9 +310,18 @@ def _from_file(file: Path, place: Place) -> str:
     return found
 
 
+_WITH_PASSWORD = re.compile(r"[^/]*://[^/?#@]*:[^/?#@]+@")
+
+
 def address(value: object, place: Place) -> str:
     """Read an address, or where it is kept: it may hold a password."""
-    return secret(value, place) if isinstance(value, dict) else text(value, place)
+    if isinstance(value, dict):
+        return secret(value, place)
+    found = text(value, place)
+    if _WITH_PASSWORD.match(found):
+        hint = 'write the whole address as {env = "NAME"} or {file = "PATH"}'
+        place.warn(PASSWORD_SHOWN, "has a password in it, for all who may read this file", hint)
+    return found
 
 
 def not_yet(what: str) -> Reader[None]:
