@@ -131,43 +131,44 @@ def _private_pem() -> bytes:
     return bytes(ed_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (b"", "not JSON"),
-        (b"[]", "not a JSON object"),
-        (b"{}", "no JWK set"),
-        (json.dumps(ONE).encode(), "no JWK set"),
-        (b"x" * 300_000, "more than 262144 bytes"),
-        (_private_pem(), "one public key"),
-        (pem(ed_key()) * 2, "one public key"),
-        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "one public key"),
-        (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "one public key"),
-        (pem(rsa_key(1024)), "shorter than 2048 bits"),
-        (key_set(_private_jwk()), "private key"),
-        (key_set(jwk(rsa_key(1024), "RS256")), "shorter than 2048 bits"),
-        (key_set({**ONE, "use": "enc"}), "not for checking signatures"),
-        (key_set({**ONE, "key_ops": ["sign"]}), "not for checking signatures"),
-        (key_set({**ONE, "key_ops": "verify"}), "not for checking signatures"),
-        (key_set({**ONE, "kid": 7}), "kid is no text"),
-        (key_set({**ONE, "alg": "ES256"}), "no algorithm of the settings fits"),
-        (key_set({**ONE, "alg": "none"}), "no algorithm of the settings fits"),
-        (key_set({**ONE, "alg": ["EdDSA"]}), "no algorithm of the settings fits"),
-        (key_set({**ONE, "crv": "X25519"}), "no algorithm of the settings fits"),
-        (key_set({**ONE, "crv": ["Ed25519"]}), "no algorithm of the settings fits"),
-        (key_set({**ONE, "kty": "AKP"}), "no algorithm of the settings fits"),
-        (key_set({**ONE, "kty": ["OKP"]}), "no algorithm of the settings fits"),
-        (key_set({**ONE, "x": "AAAA"}), "no key of its kind"),
-        (key_set({**ONE, "x": 7}), "no key of its kind"),
-        (key_set({"kty": "OKP", "crv": "Ed25519"}), "no key of its kind"),
-        (key_set({**jwk(ec_key(), "ES256"), "x": "A" * 43}), "no key of its kind"),
-        (key_set({"kty": "RSA", "n": "", "e": ""}), "no key of its kind"),
-        (key_set(secret_jwk(b"s" * 64)), "no algorithm of the settings fits"),
-        (json.dumps({"keys": ["x"]}).encode(), "no object"),
-        (key_set(ONE, ONE), "two keys have the same kid"),
-        (key_set({**ONE, "kid": None}, {**OTHER, "kid": None}), "two keys have the same kid"),
-    ],
-)
+UNUSABLE = [
+    (b"", "not JSON"),
+    (b"[]", "not a JSON object"),
+    (b"{}", "no JWK set"),
+    (json.dumps(ONE).encode(), "no JWK set"),
+    (b"x" * 300_000, "more than 262144 bytes"),
+    (_private_pem(), "one public key"),
+    (pem(ed_key()) * 2, "one public key"),
+    (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "one public key"),
+    (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "one public key"),
+    (pem(rsa_key(1024)), "shorter than 2048 bits"),
+    (key_set(_private_jwk()), "private key"),
+    (key_set(jwk(rsa_key(1024), "RS256")), "shorter than 2048 bits"),
+    (key_set({**ONE, "use": "enc"}), "not for checking signatures"),
+    (key_set({**ONE, "key_ops": ["sign"]}), "not for checking signatures"),
+    (key_set({**ONE, "key_ops": "verify"}), "not for checking signatures"),
+    (key_set({**ONE, "kid": 7}), "kid is no text"),
+    (key_set({**ONE, "alg": "ES256"}), "no algorithm of the settings fits"),
+    (key_set({**ONE, "alg": "none"}), "no algorithm of the settings fits"),
+    (key_set({**ONE, "alg": ["EdDSA"]}), "no algorithm of the settings fits"),
+    (key_set({**ONE, "crv": "X25519"}), "no algorithm of the settings fits"),
+    (key_set({**ONE, "crv": ["Ed25519"]}), "no algorithm of the settings fits"),
+    (key_set({**ONE, "kty": "AKP"}), "no algorithm of the settings fits"),
+    (key_set({**ONE, "kty": ["OKP"]}), "no algorithm of the settings fits"),
+    (key_set({**ONE, "x": "AAAA"}), "no key of its kind"),
+    (key_set({**ONE, "x": 7}), "no key of its kind"),
+    (key_set({"kty": "OKP", "crv": "Ed25519"}), "no key of its kind"),
+    (key_set({**jwk(ec_key(), "ES256"), "x": "A" * 43}), "no key of its kind"),
+    (key_set({"kty": "RSA", "n": "", "e": ""}), "no key of its kind"),
+    (key_set(secret_jwk(b"s" * 64)), "no algorithm of the settings fits"),
+    (json.dumps({"keys": ["x"]}).encode(), "no object"),
+    (key_set(ONE, ONE), "two keys have the same kid"),
+    (key_set({**ONE, "kid": None}, {**OTHER, "kid": None}), "two keys have the same kid"),
+]
+
+
+# Numbers for names: some of the keys are made anew for each process.
+@pytest.mark.parametrize(("text", "message"), UNUSABLE, ids=range(len(UNUSABLE)))
 def test_file_that_can_not_be_used_is_refused(tmp_path: Path, text: bytes, message: str) -> None:
     """At the start, with what is wrong with it."""
     file = written(tmp_path / "keys", text)
