@@ -36,6 +36,7 @@ def rows() -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def look_ups() -> list[dict[str, Any]]:
     """What a few rounds over few tokens give."""
+    pytest.importorskip("sqlalchemy")
     small = ("--quick", "--rounds", "2", "--tokens", "200,50")
     done = run("--json", *small, "--only", "memory,file,sqlite", module="benchmarks.stores")
     assert done.returncode == 0, done.stderr

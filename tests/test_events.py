@@ -259,6 +259,7 @@ def test_a_redis_that_hangs_holds_a_change_up_for_a_moment_only() -> None:
 )
 def test_other_addresses_are_refused(address: str) -> None:
     """The error says how to write it, and shows no password."""
+    pytest.importorskip("redis")
     with pytest.raises(ConfigurationError, match="write redis://") as caught:
         open_store("memory:", events=address)
 

@@ -457,6 +457,7 @@ def test_certificate_is_checked(tmp_path: Path) -> None:
 )
 def test_wrong_setting_is_refused(address: str, settings: dict[str, Any], setting: str) -> None:
     """The error names it, and shows no password."""
+    pytest.importorskip("urllib3")
     with pytest.raises(ConfigurationError) as caught:
         reader_at(address, **settings)
 

@@ -83,6 +83,8 @@ def test_wrong_address_is_refused_with_a_hint(address: str, hint: str) -> None:
 )
 def test_a_missing_setting_is_named(address: str, hint: str) -> None:
     """What a kind can't do without is told, rather than raised by Python."""
+    for package in {"jwt": ["cryptography", "urllib3"], "ldap": ["ldap"]}.get(address.partition(":")[0], []):
+        pytest.importorskip(package)
     opener = open_directory if address.startswith(("ldap", "htpasswd")) else open_store
     with pytest.raises(ConfigurationError, match=hint):
         opener(address)
