@@ -19,7 +19,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from services.databases import DatabaseServer, MariaDBServer, PostgreSQLServer, mariadb, postgresql
 
-from patmiddleware.backends.sql import SQLStore, schema
+from patmiddleware.backends.sql import SQLStore, opening, schema
 from patmiddleware.errors import BackendError, BackendUnavailable, ConfigurationError, ConflictError
 from patmiddleware.interfaces import Add
 from patmiddleware.model import Secret, Use
@@ -115,6 +115,26 @@ def test_processes_that_open_a_new_store_at_once_make_it_once(server: DatabaseSe
     assert [store.list() for store in stores] == [[]] * 6
     for store in stores:
         store.close()
+
+
+def test_tables_in_the_making_are_waited_for(mariadb_server: MariaDBServer) -> None:
+    """There each table is to be seen as soon as it is made; what is half there is no damage yet."""
+    address = mariadb_server.new_database()
+    database = opening.database(address)
+    engine = database.writer(database.reader())
+
+    with ThreadPoolExecutor(1) as pool, engine.begin() as connection:
+        database.lock(connection)
+        connection.exec_driver_sql("CREATE TABLE patmw_token (id INT)")
+        store = pool.submit(SQLStore, address)
+        with pytest.raises(TimeoutError):
+            store.result(0.5)
+        connection.exec_driver_sql("DROP TABLE patmw_token")
+        connection.close()  # and the lock with it
+        engine.dispose()
+
+        with closing(store.result(10)) as opened:
+            assert opened.list() == []
 
 
 def test_an_older_schema_is_migrated_when_told(server: DatabaseServer) -> None:

@@ -75,12 +75,10 @@ def make_ready(database: Database, reader: sa.Engine) -> None:
     """
     try:
         with _words(database):
-            with reader.connect() as connection:
-                found = schema.version(connection)
+            found = _version(reader)
             if found is None:
-                _make_tables(database, reader)
-            else:
-                schema.check(found)
+                found = _make_tables(database, reader)
+            schema.check(found)
             database.settle(reader)
     finally:
         reader.dispose()
@@ -124,14 +122,27 @@ def migrate(address: str) -> bool:
     return before != schema.REVISIONS[-1]
 
 
-def _make_tables(database: Database, reader: sa.Engine) -> None:
+def _version(reader: sa.Engine) -> str | None:
+    """Give the version of the schema, or None where it takes the lock to say.
+
+    Where a DDL statement commits, as on MySQL, the tables that another process is making come to be one by one.
+    """
+    try:
+        with reader.connect() as connection:
+            return schema.version(connection)
+    except ConfigurationError:
+        return None
+
+
+def _make_tables(database: Database, reader: sa.Engine) -> str | None:
+    """Give the version of the tables that are there in the end: another process may have been faster."""
     writer = database.writer(reader, patient=True)
     try:
         with writer.begin() as connection:
             database.lock(connection)
-            # Another process may have been faster.
             if schema.version(connection) is None:
                 schema.upgrade(connection)
+            return schema.version(connection)
     finally:
         writer.dispose()
 
