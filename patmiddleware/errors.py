@@ -61,6 +61,21 @@ class BackendUnavailable(BackendError):
     """A store or a directory can't be asked now. Nothing is known about the token or the owner: answer 503."""
 
 
+class UpstreamError(BackendUnavailable):
+    """The server behind the forwarder can't be reached, or broke off, or answered what can't be passed on."""
+
+
+class UpstreamTimeout(UpstreamError):
+    """The server behind the forwarder took longer than it may."""
+
+
+class LinkError(BackendError):
+    """The way of being somebody at the upstream is broken: no credential, or one that is not taken there any more.
+
+    The message is for the client and the audit: what is wrong, and what to do; never a credential.
+    """
+
+
 class ConflictError(BackendError):
     """A record is not what the caller expected it to be, or an id or a digest is already taken. Nothing was written."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from .model import Allowed, Denied, Digest, Grant, Owner, Request, Secret, Token, Use
+from .model import Allowed, Denied, Digest, Grant, Owner, Request, Secret, Token, UpstreamCredential, Use
 
 
 @runtime_checkable
@@ -232,3 +232,125 @@ class AccessPolicy(Protocol):
 
     def decide(self, grant: Grant | None, request: Request) -> Allowed | Denied:
         """Judge a request. ``grant`` is None where no credential came. Must not do I/O and must not raise."""
+
+
+Headers: TypeAlias = Sequence[tuple[str, str]]
+"""Names and values, Latin-1, in the order in which they are sent; a name may come more than once."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """A request as it goes to the upstream.
+
+    Args:
+        method: an upper-case token.
+        target: path, with the upstream's context path, and query: percent-encoded, as it stands on the wire.
+        headers: all that are sent, but for Host and what frames the body.
+        body: in pieces, to be read once; bytes where it can be sent again; None where there is none.
+        length: bytes of the body; None where it is not known beforehand, and goes in chunks.
+    """
+
+    method: str
+    target: str
+    headers: Headers
+    body: Iterable[bytes] | bytes | None = None
+    length: int | None = None
+
+
+@runtime_checkable
+class UpstreamResponse(Protocol):
+    """An answer of the upstream. Its body is read once; :meth:`close` is always called, whatever was read."""
+
+    @property
+    def status(self) -> int:
+        """The status, 200 to 599."""
+
+    @property
+    def reason(self) -> str:
+        """The words beside the status."""
+
+    @property
+    def headers(self) -> Headers:
+        """All headers, as they came."""
+
+    def stream(self) -> Iterator[bytes]:
+        """Give the body as it comes, in pieces that are not empty; nothing of it is decoded.
+
+        Raises:
+            UpstreamError: when it breaks off, or is shorter than was said.
+            UpstreamTimeout: when the next piece does not come.
+        """
+
+    def close(self) -> None:
+        """Let go of the connection: used again only where the whole body was read."""
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """The forwarder's way out: to one upstream, over connections that are kept alive."""
+
+    def send(self, request: UpstreamRequest) -> UpstreamResponse:
+        """Send a request, and give the answer once its headers are there. No redirect is followed.
+
+        Raises:
+            UpstreamError: when the upstream can't be reached, or breaks off.
+            UpstreamTimeout: when it takes too long.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """For whom a request goes upstream.
+
+    Args:
+        grant: confirmed.
+        credential: what the client itself sent, where it was kept (``keep_credential``).
+    """
+
+    grant: Grant
+    credential: Secret | None = None
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """A way of being somebody at the upstream."""
+
+    @property
+    def is_callers(self) -> bool:
+        """Whether the credential is the client's own, so that it hears a 401 where the upstream refuses it."""
+
+    def sign(self, request: UpstreamRequest, caller: Caller) -> UpstreamRequest:
+        """Give the request with what makes the upstream take it for somebody's. Called last, once for each sending.
+
+        Raises:
+            LinkError: when there is nothing to be somebody with, or it is known not to be taken.
+            UpstreamError: when the upstream had to be asked and can't be.
+        """
+
+    def refused(self, caller: Caller) -> bool:
+        """Hear that the upstream did not take what :meth:`sign` gave; say whether signing anew may help.
+
+        Called at most once for each request of a client.
+        """
+
+
+@runtime_checkable
+class Vault(Protocol):
+    """Keeps each owner's own credential for an upstream, encrypted."""
+
+    def get(self, owner: str, upstream: str) -> UpstreamCredential | None:
+        """Give the owner's credential, or None where there is none.
+
+        Raises:
+            BackendUnavailable: when it can't be said, or what is kept can't be decrypted.
+        """
+
+    def put(self, owner: str, upstream: str, credential: UpstreamCredential) -> None:
+        """Keep a credential in the place of the one before.
+
+        Raises:
+            BackendUnavailable: when it can't be written.
+        """
+
+    def remove(self, owner: str, upstream: str) -> None:
+        """Forget the owner's credential; one that is not there is no error."""

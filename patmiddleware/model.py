@@ -81,6 +81,22 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamCredential:
+    """What makes an owner somebody at an upstream.
+
+    Args:
+        kind: a way of being somebody there: ``basic``, ``bearer``, ``cookie`` or ``oauth1``.
+        values: what that way needs, by the names of its settings.
+    """
+
+    kind: str
+    values: Mapping[str, str] = field(repr=False)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a credential can't be pickled: it would be stored in clear")
+
+
+@dataclass(frozen=True, slots=True)
 class Digest:
     """A stored form of a secret.
 

@@ -1,0 +1,1 @@
+"""Ways of being somebody at the upstream: one file for each (:class:`~patmiddleware.interfaces.Strategy`)."""
