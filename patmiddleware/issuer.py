@@ -19,12 +19,13 @@ from threading import Lock
 from . import fields, issuance
 from .audit import AuditLog
 from .changes import announce
+from .credentials import parse_authorization
 from .errors import BackendError, ConfigurationError, ConflictError, RefusedError, UnknownTokenError
 from .interfaces import AccessPolicy, TokenStore
 from .issuance import IssuerLimits as IssuerLimits
 from .issuance import KnownScopes, earliest, is_live
 from .lineage import ATTEMPTS, Lineage, too_busy
-from .model import NO_LIMITS, NOTHING, Grant, Minted, Network, Owner, Revocation, Secret, Token
+from .model import NO_LIMITS, NOTHING, Credential, Grant, Minted, Network, Owner, Revocation, Secret, Token
 from .tokens import DEFAULT_PREFIX, check_prefix, may_exist, mint_secret
 
 ID_BYTES = 8
@@ -104,19 +105,15 @@ class Issuer:
             RefusedError: when something is wrong with what is asked for, or the limits forbid it; nothing is kept then.
             BackendUnavailable: when the store can't be asked or written.
         """
-        now = self._now()
-        draft = Token(
-            id=secrets.token_hex(ID_BYTES),
-            owner=fields.check_owner(owner),
-            name=fields.check_name(name),
-            scopes=fields.check_scopes(scopes),
-            created=now,
-            expires=self.limits.expiry(now, lifetime),
-            networks=fields.check_networks(networks),
-            limits=fields.check_limits(limits),
-            attributes=fields.check_attributes(attributes),
+        draft = self._draft(
+            owner=owner,
+            name=name,
+            scopes=scopes,
+            lifetime=lifetime,
+            networks=networks,
+            limits=limits,
+            attributes=attributes,
         )
-        self._scopes.check(draft.scopes)
         if actor is not None:
             draft = issuance.for_actor(draft, actor, self.limits)
         if isinstance(actor, Grant) and actor.token_id is not None:
@@ -126,6 +123,53 @@ class Issuer:
         self._add(draft, secret)
         self._tell("token.created", draft, by=draft.created_by)
         return Minted(secret, draft)
+
+    def adopt(
+        self,
+        secret: Secret | str,
+        *,
+        owner: str,
+        name: str,
+        scopes: Iterable[str] = (),
+        lifetime: timedelta | None = None,
+        networks: Iterable[Network | str] = (),
+        limits: Mapping[str, Iterable[str]] = NO_LIMITS,
+        by: str | None = None,
+        attributes: Mapping[str, str] = NOTHING,
+    ) -> Token:
+        """Take a token over that somebody else issued: from now on its secret is good here, with these scopes.
+
+        Only its digest is kept. The arguments are those of :meth:`mint`, but for ``secret``, which nobody checks here,
+        and ``by``: who takes it over.
+
+        Raises:
+            RefusedError: when something is wrong with what is asked for, the store takes no tokens of others, the
+                secret can't be one, or is known already; nothing is kept then.
+            BackendUnavailable: when the store can't be asked or written.
+        """
+        text = secret.reveal() if isinstance(secret, Secret) else secret
+        if not self._foreign:
+            raise RefusedError("this store takes no tokens of others: set foreign = true in [store]")
+        if self._is_ours(text) or not isinstance(parse_authorization(f"Bearer {text}"), Credential):
+            raise RefusedError("what was given can't be a token of somebody else's: look for a typing error")
+        draft = replace(
+            self._draft(
+                owner=owner,
+                name=name,
+                scopes=scopes,
+                lifetime=lifetime,
+                networks=networks,
+                limits=limits,
+                attributes=attributes,
+            ),
+            created_by=by,
+        )
+        try:
+            self._add(draft, text)
+        except ConflictError:
+            raise RefusedError("this token is known here already: look in the list of tokens") from None
+        self._tell("token.adopted", draft, by=by)
+        return draft
 
     def rotate(
         self,
@@ -223,6 +267,32 @@ class Issuer:
     def get(self, id: str) -> Token | None:
         """Give the record with this id, with its last use, or None."""
         return self.store.get(id)
+
+    def _draft(
+        self,
+        *,
+        owner: str,
+        name: str,
+        scopes: Iterable[str],
+        lifetime: timedelta | None,
+        networks: Iterable[Network | str],
+        limits: Mapping[str, Iterable[str]],
+        attributes: Mapping[str, str],
+    ) -> Token:
+        now = self._now()
+        draft = Token(
+            id=secrets.token_hex(ID_BYTES),
+            owner=fields.check_owner(owner),
+            name=fields.check_name(name),
+            scopes=fields.check_scopes(scopes),
+            created=now,
+            expires=self.limits.expiry(now, lifetime),
+            networks=fields.check_networks(networks),
+            limits=fields.check_limits(limits),
+            attributes=fields.check_attributes(attributes),
+        )
+        self._scopes.check(draft.scopes)
+        return draft
 
     def _add(self, token: Token, secret: str) -> None:
         with _counting if self.limits.maximum_per_owner is not None else nullcontext():

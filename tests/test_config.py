@@ -20,12 +20,12 @@ from patmiddleware.config import PROBLEMS, Config, build, from_config, is_loopba
 from patmiddleware.config.backends import DIRECTORY, INTROSPECTION, JWT, StoreSettings
 from patmiddleware.config.tables import (
     TABLES,
-    AppSettings,
     AuditSettings,
     MiddlewareSettings,
     PolicySettings,
     ServerSettings,
 )
+from patmiddleware.config.upstreams import AUTH, UPSTREAM, AppSettings, UpstreamSettings
 from patmiddleware.config.values import parse_duration
 from patmiddleware.errors import ConfigurationError
 from patmiddleware.interfaces import TokenStore
@@ -247,17 +247,47 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
         STORE + "[directory]\nurl='static:o.toml'\n[passwords]\npaths=['/**']",
         [("PAT-E107", f"passwords.{name}", "is missing", "") for name in ("owners", "scopes", "until")],
     ),
-    "forwarding": (
+    "forwarding as nobody": (
         STORE + "[app]\nupstream = 'https://jira.internal'\npublic_url = 'https://api.example.org'",
+        [("PAT-E107", "app.auth", "is missing", "")],
+    ),
+    "forwarding as whom": (
+        STORE + "[app]\nupstream='https://j'\npublic_url='https://a'\nauth = {kind = 'beerer'}",
+        [("PAT-E105", "app.auth.kind", "can't be 'beerer'", "did you mean 'bearer'?")],
+    ),
+    "forwarding half said": (
+        STORE + "[app]\nupstream='https://j'\npublic_url='https://a'\nauth = {kind = 'basic', user = 'a'}",
+        [
+            ("PAT-E103", "app.auth.user", "basic has no such setting", "did you mean 'username'?"),
+            ("PAT-E107", "app.auth.username", "is missing, and basic needs it", ""),
+            ("PAT-E107", "app.auth.password", "is missing, and basic needs it", ""),
+        ],
+    ),
+    "forwarding with a secret in clear": (
+        STORE + "[app]\nupstream='https://j'\npublic_url='https://a'\nauth = {kind = 'bearer', token = 'x'}",
         [
             (
-                "PAT-E110",
-                f"app.{name}",
-                "forwarding to an upstream is not available in this version",
-                "remove the setting",
+                "PAT-E104",
+                "app.auth.token",
+                "a secret must come from the environment or from a file",
+                'write {env = "NAME"} or {file = "PATH"}',
             )
-            for name in ("upstream", "public_url")
         ],
+    ),
+    "forwarding and importing": (
+        STORE + "[app]\nimport='a:b'\nupstream='https://j'\npublic_url='https://a'\nauth = {kind = 'pass'}",
+        [
+            (
+                "PAT-E105",
+                "app",
+                "can't have import and upstream together: one thing stands behind the gate",
+                "several upstreams go into [[app.upstreams]]",
+            )
+        ],
+    ),
+    "several upstreams": (
+        STORE + "[[app.upstreams]]\nupstream='https://j'\nmount='/jira'",
+        [("PAT-E107", f"app.upstreams[0].{name}", "is missing", "") for name in ("public_url", "auth")],
     ),
     "groups to scopes": (
         STORE + "[directory]\nurl='static:o.toml'\n[directory.scopes]\ndevelopers = 'READ'",
@@ -692,6 +722,7 @@ KINDS = (
 
 
 NAMES = {
+    "upstream": [*UPSTREAM],
     **{kind.__name__: [each.name.rstrip("_") for each in fields(kind)] for kind in (*KINDS, StoreSettings)},
     "directory": ["url", *DIRECTORY],
     "jwt": [*JWT],
@@ -704,9 +735,25 @@ def test_the_example_has_every_setting(names: list[str]) -> None:
     """No setting is missing from the example file, be it behind a ``#``."""
     text = (EXAMPLES / "patmiddleware.toml").read_text("utf-8")
 
-    missing = [name for name in names if not re.search(rf"^(?:# )?(?:{name} = |\[\w+\.{name}\])", text, re.MULTILINE)]
+    missing = [
+        name
+        for name in names
+        if not re.search(rf"^(?:# )?(?:{name} = |\[\[\w+\.{name}\]\]|\[\w+\.{name}\])", text, re.MULTILINE)
+    ]
 
     assert missing == []
+
+
+def test_the_example_has_every_way_upstream() -> None:
+    """Each kind of ``auth`` stands there."""
+    text = (EXAMPLES / "patmiddleware.toml").read_text("utf-8")
+
+    assert sorted(set(re.findall(r'auth = \{kind = "(\w+)"', text))) == sorted(AUTH)
+
+
+def test_an_upstream_may_say_all_that_there_is() -> None:
+    """Its settings are those of the table, by the same names."""
+    assert {each.name for each in fields(UpstreamSettings)} == set(UPSTREAM)
 
 
 @pytest.mark.parametrize(

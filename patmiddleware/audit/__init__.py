@@ -105,7 +105,7 @@ class AuditLog:
         path = path if len(path) <= PATH_LENGTH else path[:PATH_LENGTH]
         self.record((now, grant, decision, status, address, method, path, request_id, seconds))
 
-    def event(self, now: float, name: str, **fields: str | None) -> None:
+    def event(self, now: float, name: str, **fields: str | float | None) -> None:
         """Keep an act of management; ``fields`` are among :data:`FIELDS`, and None is left out.
 
         Args:

@@ -15,14 +15,17 @@ PATH_LENGTH = 2_048
 METHOD_LENGTH = 64
 
 FIELDS = frozenset(
-    ("address", "by", "expires", "network", "owner", "replaces", "request_id", "scopes", "token", "token_name", "why")
+    (
+        *("address", "by", "expires", "method", "ms", "network", "owner", "path", "replaces", "request_id", "scopes"),
+        *("status", "token", "token_name", "upstream", "why"),
+    )
 )
-"""What an act of management may tell."""
+"""What an act of management, or a request that was forwarded, may tell."""
 
 Decision: TypeAlias = tuple[float, Grant | None, Allowed | Denied, int | None, str | None, str, str, str | None, float]
 """The arguments of :meth:`~patmiddleware.audit.AuditLog.decision`, in their order."""
 
-Event: TypeAlias = tuple[float, str, Mapping[str, str | int | None]]
+Event: TypeAlias = tuple[float, str, Mapping[str, str | float | None]]
 """The arguments of :meth:`~patmiddleware.audit.AuditLog.event`."""
 
 

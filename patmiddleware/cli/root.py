@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from ..errors import BackendError, ConfigurationError, RefusedError
-from . import check, completion, demo, policy, serve, store, terminal, token
+from . import adopt, check, completion, demo, policy, serve, store, terminal, token
 from .invocation import common
 
 DONE, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -128,6 +128,7 @@ def commands() -> None:
     """
 
 
+token.token.add_command(adopt.adopt)
 for command in (
     demo.demo,
     serve.serve,

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from ..config import Config
-from ..errors import BackendError, ConfigurationError, RefusedError, UnknownTokenError
+from ..errors import BackendError, ConfigurationError, UnknownTokenError
 from ..interfaces import TokenStore
 from ..issuance import is_live
 from ..issuer import Issuer, tell
@@ -58,7 +58,7 @@ def create(
     """
     issuer = invocation.issuer(create=True)
     minted = issuer.mint(
-        owner=owner, name=name, scopes=scopes, lifetime=expires, networks=networks, limits=_merged(limits)
+        owner=owner, name=name, scopes=scopes, lifetime=expires, networks=networks, limits=merged(limits)
     )
     _note_unknown_owner(invocation, owner)
     _show_secret(invocation, minted, "Made")
@@ -164,14 +164,6 @@ def pattern_(invocation: Invocation) -> None:
     invocation.answer({"prefix": prefix, "pattern": pattern(prefix)}, pattern(prefix))
 
 
-@token.command()
-@click.argument("arguments", nargs=-1)
-@common
-def adopt(arguments: tuple[str, ...]) -> None:
-    """Adopt a token of the upstream. Not available in this version: it comes with forwarding."""
-    raise RefusedError("'token adopt' comes with forwarding, which is not available in this version")
-
-
 def known(store: TokenStore, id: str) -> Token:
     """Give the token with this id.
 
@@ -206,7 +198,8 @@ def _found(
         after = page[-1].id
 
 
-def _merged(limits: tuple[tuple[str, frozenset[str]], ...]) -> Mapping[str, frozenset[str]]:
+def merged(limits: tuple[tuple[str, frozenset[str]], ...]) -> Mapping[str, frozenset[str]]:
+    """Give limits that were given one by one as one table."""
     merged: dict[str, frozenset[str]] = {}
     for name, values in limits:
         merged[name] = merged.get(name, frozenset()) | values

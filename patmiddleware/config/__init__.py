@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from .application import application_of, forwarders_of
 from .backends import StoreSettings
 from .build import (
     Parts,
-    application_of,
     audit_of,
     build,
     directory_of,
@@ -30,6 +30,7 @@ __all__ = [
     "audit_of",
     "build",
     "directory_of",
+    "forwarders_of",
     "from_config",
     "is_loopback",
     "lacks_tables",

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,12 +18,15 @@ from ..issuance import KnownScopes
 from ..issuer import Issuer
 from ..middleware import PATMiddleware
 from ..policy import Policy
+from .application import application_of
+from .blame import IDS, blamed
 from .file import Config
 from .tables import MiddlewareSettings
-from .values import APPLICATION, AUDIT, BAD_VALUE, DIRECTORY, POLICY, REQUIRED, STORE, nearest
+from .values import BAD_VALUE, STORE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
+
 
 T = TypeVar("T")
 
@@ -86,19 +86,20 @@ def open_parts(config: Config, *, audit: AuditLog | None = None) -> Parts:
         except ConfigurationError as error:
             problems.extend(error.problems)
         except BackendError as error:
-            problems.append(Problem(_IDS.get(table, STORE), f"{table}.url", str(error)))
+            problems.append(Problem(IDS.get(table, STORE), f"{table}.url", str(error)))
         return None
 
     store = attempt(lambda: store_of(config), "store")
     policy = attempt(lambda: policy_of(config), "policy")
     directory = attempt(lambda: directory_of(config), "directory")
-    application = attempt(lambda: application_of(config), "app")
     audit = audit or attempt(lambda: audit_of(config), "audit")
+    application = attempt(lambda: application_of(config, audit), "app")
 
     def wrap() -> PATMiddleware:
         options: dict[str, Any] = {
             each.name: getattr(config.middleware, each.name) for each in fields(MiddlewareSettings)
         }
+        options["keep_credential"] |= config.app.needs_credential
         with blamed("middleware"):
             return PATMiddleware(
                 application or _nothing,
@@ -131,46 +132,8 @@ def open_parts(config: Config, *, audit: AuditLog | None = None) -> Parts:
     return Parts(store, policy, directory, audit, application, middleware, tuple(dict.fromkeys(problems)))
 
 
-_IDS = {"store": STORE, "directory": DIRECTORY, "policy": POLICY, "app": APPLICATION, "audit": AUDIT}
-_MAIN = {
-    "store": "store.url",
-    "directory": "directory.url",
-    "audit": "audit.to",
-    "middleware": "middleware",
-    "issuer": "issuer",
-}
-_GENERIC = "PAT-E001"
-
-
 def _nothing(environ: object, start_response: object) -> list[bytes]:
     raise NotImplementedError("this stands in for an application that is missing, and never serves")
-
-
-@contextmanager
-def blamed(table: str, within: str = "") -> Iterator[None]:
-    """Tell what is refused inside as problems of a table of the settings.
-
-    Args:
-        table: ``store`` for ``[store]``.
-        within: the file that the problems stand in, where that is another one.
-    """
-    try:
-        yield
-    except ConfigurationError as error:
-        raise ConfigurationError(_blamed(problem, table, within) for problem in error.problems) from error
-
-
-def _blamed(problem: Problem, table: str, within: str) -> Problem:
-    id = _IDS.get(table, problem.id) if problem.id == _GENERIC else problem.id
-    if Path(problem.setting).is_absolute():  # it stands in another file, which is named already
-        place = problem.setting
-    elif within:
-        place = f"{within}: {problem.setting}"
-    elif problem.setting.startswith(f"{table}.") or problem.setting == "passwords":
-        place = problem.setting
-    else:
-        place = f"{table}.{problem.setting}" if problem.setting not in ("", table) else _MAIN[table]
-    return Problem(id, place, problem.message, problem.hint)
 
 
 def store_of(config: Config) -> TokenReader:
@@ -279,41 +242,6 @@ def audit_of(config: Config) -> AuditLog | None:
         return None
     with blamed("audit"):
         return AuditLog(config.audit.to or "stdout")
-
-
-def application_of(config: Config) -> WSGIApplication:
-    """Import the application that is to be wrapped. Modules beside the settings file are found.
-
-    Raises:
-        ConfigurationError: when there is none, or importing it fails.
-    """
-    hint = 'write [app] import = "module:name"'
-    if not config.app.import_:
-        raise ConfigurationError(Problem(REQUIRED, "app.import", "is missing: there is nothing to serve", hint))
-    module_name, _, name = config.app.import_.partition(":")
-    found = _module(module_name, config.path.parent)
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise _not_imported(f"{module_name} has no {name!r}", nearest(part, vars(found)))
-        found = getattr(found, part)
-    if not callable(found):
-        raise _not_imported(f"{config.app.import_} is no WSGI application: it can't be called", hint)
-    application: WSGIApplication = found
-    return application
-
-
-def _not_imported(message: str, hint: str = "") -> ConfigurationError:
-    return ConfigurationError(Problem(APPLICATION, "app.import", message, hint))
-
-
-def _module(name: str, folder: Path) -> object:
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-    try:
-        return importlib.import_module(name)
-    except Exception as error:  # somebody else's code runs here: whatever it raises is told as a problem
-        message = f"importing {name} fails: {type(error).__name__}: {error}"
-        raise _not_imported(message, f"try it: python -c 'import {name}'") from error
 
 
 _PRESET = {"preset[0].name": "preset", "preset[0].mount": "mount"}

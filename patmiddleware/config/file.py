@@ -18,14 +18,8 @@ from ..errors import ConfigurationError, Problem
 from ..issuer import IssuerLimits
 from ..passwords import PasswordSettings
 from .backends import DirectorySettings, StoreSettings
-from .tables import (
-    TABLES,
-    AppSettings,
-    AuditSettings,
-    MiddlewareSettings,
-    PolicySettings,
-    ServerSettings,
-)
+from .tables import TABLES, AuditSettings, MiddlewareSettings, PolicySettings, ServerSettings
+from .upstreams import AppSettings
 from .values import (
     BEYOND_LOOPBACK,
     CONTRADICTION,

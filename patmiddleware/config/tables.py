@@ -12,8 +12,9 @@ from ..annotate import Scrub
 from ..issuer import IssuerLimits
 from ..model import CacheSettings, Network
 from ..passwords import PasswordSettings
-from . import backends
+from . import backends, upstreams
 from .backends import StoreSettings
+from .upstreams import UpstreamSettings
 from .values import (
     BAD_VALUE,
     REQUIRED,
@@ -76,13 +77,6 @@ class AuditSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AppSettings:
-    """What stands behind: a WSGI application, as ``module:name``."""
-
-    import_: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """Where ``patmiddleware serve`` listens, and with how many threads."""
 
@@ -133,15 +127,6 @@ def audit_to(value: object, place: Place) -> Path | None:
     return place.folder / words.removeprefix("file:")
 
 
-def application(value: object, place: Place) -> str:
-    """Read ``module:name``."""
-    words = text(value, place)
-    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*", words):
-        raise place.problem(BAD_VALUE, f"{shown(words)} names no application", 'write "package.module:application"')
-    return words
-
-
-_UPSTREAM = not_yet("forwarding to an upstream is")
 _COUNT = whole(1, 10_000_000)
 
 TABLES: Mapping[str, Reader[Any]] = {
@@ -209,7 +194,12 @@ TABLES: Mapping[str, Reader[Any]] = {
     ),
     "audit": table(AuditSettings, {"to": audit_to}, "to"),
     "app": table(
-        AppSettings, {"import": application, "upstream": _UPSTREAM, "public_url": _UPSTREAM, "auth": _UPSTREAM}
+        upstreams.app,
+        {
+            "import": upstreams.application,
+            **upstreams.UPSTREAM,
+            "upstreams": list_of(table(UpstreamSettings, upstreams.UPSTREAM, *upstreams.NEEDED), least=1),
+        },
     ),
     "server": table(ServerSettings, {"listen": listen, "threads": whole(1, 1024)}),
 }

@@ -1,0 +1,96 @@
+"""Open what stands behind the gate: an application that is imported, or the way to upstreams."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..audit import AuditLog
+from ..credentials import Carriers
+from ..errors import ConfigurationError, Problem
+from .blame import blamed
+from .file import Config
+from .values import APPLICATION, REQUIRED, nearest
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+    from ..forwarder import Forwarder, Mounts
+    from .upstreams import UpstreamSettings
+
+
+def application_of(config: Config, audit: AuditLog | None = None) -> WSGIApplication:
+    """Open what is to be wrapped: the way to the upstreams, or an application. Modules beside the settings are found.
+
+    Args:
+        config: as read.
+        audit: where the forwarder writes a line for each request that goes on.
+
+    Raises:
+        ConfigurationError: when there is none, or importing it fails.
+    """
+    if config.app.upstreams:
+        return forwarders_of(config, audit)
+    hint = 'write [app] import = "module:name"'
+    if not config.app.import_:
+        raise ConfigurationError(Problem(REQUIRED, "app.import", "is missing: there is nothing to serve", hint))
+    module_name, _, name = config.app.import_.partition(":")
+    found = _module(module_name, config.path.parent)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise _not_imported(f"{module_name} has no {name!r}", nearest(part, vars(found)))
+        found = getattr(found, part)
+    if not callable(found):
+        raise _not_imported(f"{config.app.import_} is no WSGI application: it can't be called", hint)
+    application: WSGIApplication = found
+    return application
+
+
+def forwarders_of(config: Config, audit: AuditLog | None = None) -> Mounts:
+    """Open the way to each upstream; nothing is sent.
+
+    Raises:
+        ConfigurationError: when its settings are wrong, or a package is missing.
+    """
+    with blamed("app"):
+        from ..forwarder import Mounts  # here, since it needs packages of an extra
+
+        return Mounts(_forwarder(config, settings, audit) for settings in config.app.upstreams)
+
+
+def _forwarder(config: Config, settings: UpstreamSettings, audit: AuditLog | None) -> Forwarder:
+    from ..forwarder import Forwarder
+
+    gate = config.middleware
+    return Forwarder(
+        settings.upstream,
+        auth=settings.auth,
+        public_url=settings.public_url,
+        mount=settings.mount,
+        base_urls=settings.base_urls,
+        rewrite=settings.rewrite,
+        anonymous=settings.anonymous,
+        headers=settings.headers,
+        errors=gate.errors,
+        schemes=Carriers.of(gate.accept).schemes,
+        realm=gate.realm,
+        raw_target=gate.raw_target,
+        audit=audit,
+        options=settings.transport,
+    )
+
+
+def _not_imported(message: str, hint: str = "") -> ConfigurationError:
+    return ConfigurationError(Problem(APPLICATION, "app.import", message, hint))
+
+
+def _module(name: str, folder: Path) -> object:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # somebody else's code runs here: whatever it raises is told as a problem
+        message = f"importing {name} fails: {type(error).__name__}: {error}"
+        raise _not_imported(message, f"try it: python -c 'import {name}'") from error

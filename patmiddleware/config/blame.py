@@ -1,0 +1,47 @@
+"""What a part of the package refuses, told as problems of the table of settings that it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import ConfigurationError, Problem
+from .values import APPLICATION, AUDIT, DIRECTORY, POLICY, STORE
+
+IDS = {"store": STORE, "directory": DIRECTORY, "policy": POLICY, "app": APPLICATION, "audit": AUDIT}
+_MAIN = {
+    "store": "store.url",
+    "directory": "directory.url",
+    "audit": "audit.to",
+    "middleware": "middleware",
+    "issuer": "issuer",
+}
+_GENERIC = "PAT-E001"
+
+
+@contextmanager
+def blamed(table: str, within: str = "") -> Iterator[None]:
+    """Tell what is refused inside as problems of a table of the settings.
+
+    Args:
+        table: ``store`` for ``[store]``.
+        within: the file that the problems stand in, where that is another one.
+    """
+    try:
+        yield
+    except ConfigurationError as error:
+        raise ConfigurationError(_blamed(problem, table, within) for problem in error.problems) from error
+
+
+def _blamed(problem: Problem, table: str, within: str) -> Problem:
+    id = IDS.get(table, problem.id) if problem.id == _GENERIC else problem.id
+    if Path(problem.setting).is_absolute():  # it stands in another file, which is named already
+        place = problem.setting
+    elif within:
+        place = f"{within}: {problem.setting}"
+    elif problem.setting.startswith(f"{table}.") or problem.setting == "passwords":
+        place = problem.setting
+    else:
+        place = f"{table}.{problem.setting}" if problem.setting not in ("", table) else _MAIN[table]
+    return Problem(id, place, problem.message, problem.hint)

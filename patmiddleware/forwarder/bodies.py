@@ -1,0 +1,104 @@
+"""The body of a request: how long it is, by one framing that both sides read alike, and in pieces.
+
+What a server hands on differs: some decode chunks and say so (``wsgi.input_terminated``), some hand them on raw. A
+request whose length could be read in two ways is refused (RFC 9112, section 6.3).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from ..annotate import Environ
+from ..model import Denied
+from . import target
+from .answers import Failed
+
+PIECE = 65_536
+SMALL = 65_536
+"""Bytes of a body that is read before anything is sent: so it can be sent again, and holds up no connection."""
+
+_LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
+_FORM = "x-www-form-urlencoded"
+_GONE = "The body ended before it was whole. Send it again."
+_LONG = f"A form may have {SMALL} bytes, for it is looked through. Send JSON, or a smaller one."
+
+
+class Body(NamedTuple):
+    """A body as it goes upstream.
+
+    Args:
+        content: bytes where it was read already, pieces to be read once, or None where there is none.
+        length: bytes of it; None: not known beforehand.
+    """
+
+    content: bytes | Iterator[bytes] | None
+    length: int | None
+
+
+def body(environ: Environ) -> Body | Denied:
+    """Give the body of a request; a form that names a login of Jira's is refused.
+
+    Raises:
+        Failed: when its length is not certain, it is a form that is too long to be looked through, or the client broke
+            off; pieces that are read later raise it as well.
+    """
+    length = _length(environ)
+    source = environ["wsgi.input"]
+    if length == 0:
+        return Body(None if environ.get("CONTENT_LENGTH") in (None, "") else b"", 0)
+    if _FORM in environ.get("CONTENT_TYPE", "").lower():
+        return _form(source, length)
+    if length is not None and length <= SMALL:
+        return Body(b"".join(_pieces(source, length)), length)
+    return Body(_pieces(source, length), length)
+
+
+def _length(environ: Environ) -> int | None:
+    """Give the number of bytes, or None where the body ends with the input."""
+    stated, coding = environ.get("CONTENT_LENGTH", ""), environ.get("HTTP_TRANSFER_ENCODING", "")
+    if not coding:
+        if stated and not _LENGTH.fullmatch(stated):
+            raise Failed(400, "The Content-Length is no number. Send one, in digits.")
+        return int(stated or 0)
+    if stated:
+        raise Failed(400, "The body has a Content-Length and a Transfer-Encoding. Send one of them.")
+    if coding.strip(" \t").lower() != "chunked" or not environ.get("wsgi.input_terminated"):
+        raise Failed(411, "The length of the body is not known here. Send it with a Content-Length.")
+    return None
+
+
+def _form(source: Any, length: int | None) -> Body | Denied:
+    if length is not None and length > SMALL:
+        raise Failed(413, _LONG)
+    sent = b"".join(_pieces(source, length, SMALL + 1))  # one byte more than may come
+    if len(sent) > SMALL:
+        raise Failed(413, _LONG)
+    kept = target.parameters(sent.decode("latin-1"))
+    if isinstance(kept, Denied):
+        return kept
+    content = kept.encode("latin-1")
+    return Body(content, len(content))
+
+
+def _pieces(source: Any, length: int | None, most: int | None = None) -> Iterator[bytes]:
+    """Read a body to its end, or to ``most`` bytes. Any: WSGI's input is whatever the server has."""
+    left = most if length is None else length
+    while left is None or left:
+        piece = _read(source, PIECE if left is None else min(PIECE, left))
+        if not piece:
+            if length is not None:
+                raise Failed(400, _GONE)
+            return
+        if left is not None:
+            left -= len(piece)
+        yield piece
+
+
+def _read(source: Any, size: int) -> bytes:
+    try:
+        piece: bytes = source.read(size)
+    except Exception as error:  # servers raise what they like where a client breaks off or dawdles
+        raise Failed(400, _GONE) from error
+    return piece

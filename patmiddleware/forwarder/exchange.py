@@ -1,0 +1,112 @@
+"""From a request as it came to the one that goes upstream, or why none does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..annotate import CREDENTIAL, DENIED, Environ, grant_from
+from ..interfaces import Caller, UpstreamRequest
+from ..model import Denied, Reason, Secret
+from ..paths import AMBIGUOUS, is_method, judged_path, raw_target_agrees
+from . import target
+from .answers import Failed
+from .bodies import body
+from .headers import Upward
+
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request on its way.
+
+    Args:
+        environ: as it came.
+        request: as it goes, but for what makes it somebody's.
+        caller: for whom; None: for nobody.
+        began: seconds since the epoch.
+    """
+
+    environ: Environ
+    request: UpstreamRequest
+    caller: Caller | None
+    began: float
+
+    @property
+    def is_in_hand(self) -> bool:
+        """Whether all of it can be sent again."""
+        return self.request.body is None or isinstance(self.request.body, bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outbound:
+    """Makes requests for one upstream.
+
+    Args:
+        mount: cut from the path.
+        context: path that stands before all of the upstream's own.
+        upward: gives the headers.
+        anonymous: whether a request without a credential goes on.
+        checks_raw: whether the raw target must agree with the path.
+        clock: seconds since the epoch.
+    """
+
+    mount: str
+    context: str
+    upward: Upward
+    anonymous: bool = False
+    checks_raw: bool = True
+    clock: Callable[[], float] = time.time
+
+    def __call__(self, environ: Environ) -> Exchange | Denied:
+        """Make the request that goes upstream.
+
+        Raises:
+            Failed: for what is wrong with it, but for what is refused like a credential or a path.
+        """
+        began, method = self.clock(), environ["REQUEST_METHOD"]
+        if not is_method(method):
+            return Denied(Reason.METHOD)
+        caller = self._caller(environ)
+        if isinstance(caller, Denied):
+            return caller
+        wanted = self._target(environ)
+        if isinstance(wanted, Denied):
+            return wanted
+        if method not in METHODS:
+            raise Failed(405, f"{method} is not forwarded.", {"Allow": ", ".join(METHODS)})
+        headers = self.upward(environ)
+        if headers is None:
+            raise Failed(400, "A header holds a character that no header may hold.")
+        content = body(environ)
+        if isinstance(content, Denied):
+            return content
+        return Exchange(environ, UpstreamRequest(method, wanted, headers, *content), caller, began)
+
+    def _caller(self, environ: Environ) -> Caller | Denied | None:
+        grant = grant_from(environ)
+        if grant is not None:
+            credential = environ.get(CREDENTIAL)
+            return Caller(grant, credential if isinstance(credential, Secret) else None)
+        invalid = environ.get(DENIED)
+        if isinstance(invalid, Denied):
+            return invalid
+        return None if self.anonymous else Denied(Reason.MISSING)
+
+    def _target(self, environ: Environ) -> str | Denied:
+        info = environ.get("PATH_INFO", "")
+        path = judged_path(info, environ.get("SCRIPT_NAME", ""))
+        if isinstance(path, Denied):
+            return path
+        if self.checks_raw and not raw_target_agrees(environ, info):
+            return AMBIGUOUS
+        below = target.below(path, self.mount)
+        if below is None:
+            raise Failed(404, f"Nothing is forwarded from here: all of it is below {self.mount}.")
+        own = target.is_own(below)
+        if own is not None:
+            return own
+        query = target.query(environ.get("QUERY_STRING", ""))
+        return query if isinstance(query, Denied) else f"{self.context}{target.encoded(below)}{query and f'?{query}'}"

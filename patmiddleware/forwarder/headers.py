@@ -1,0 +1,127 @@
+"""Which headers go which way.
+
+Upstream by allow list, so that nothing a client makes up arrives there; back by a list of what is dropped, for an
+application may answer with anything. Hop-by-hop headers, and those that ``Connection`` names, end here both ways
+(RFC 9110, section 7.6.1).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit
+
+from ..annotate import Environ, fold
+from ..errors import ConfigurationError
+from ..interfaces import Headers
+
+_HOP = frozenset(
+    (
+        "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-authentication-info",
+        "proxy-connection", "te", "trailer", "trailers", "transfer-encoding", "upgrade", "http2-settings",
+    )
+)  # fmt: skip
+
+ALLOWED = (
+    "Accept", "Accept-Language", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language",
+    "Content-MD5", "Content-Type", "Git-Protocol", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range",
+    "If-Unmodified-Since", "Origin", "Pragma", "Range", "Referer", "User-Agent", "X-Atlassian-Token",
+    "X-ExperimentalApi", "X-Force-Accept-Language", "X-Requested-With",
+)  # fmt: skip
+"""What goes on to the upstream of what a client sends."""
+
+# Ours to set, or a way of being somebody.
+_NEVER = _HOP | {
+    "accept-encoding", "authorization", "content-length", "cookie", "cookie2", "expect", "host", "x-ausername",
+    "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip",
+}  # fmt: skip
+# A session of the upstream's is not the client's; its challenges are for us; what it says of its own host is not ours.
+_DROPPED = _HOP | {
+    "alt-svc", "authentication-info", "set-cookie", "set-cookie2", "strict-transport-security", "www-authenticate",
+    "x-asessionid", "x-authentication-denied-reason",
+}  # fmt: skip
+_PLACES = ("Origin", "Referer")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class Upward:
+    """Gives the headers of a request as they go upstream.
+
+    Args:
+        extra: more names that go on.
+        public_url: where clients reach us: ``Origin`` and ``Referer`` of ours would be foreign to the upstream.
+        encodings: what the upstream may compress with; None: what the client takes.
+
+    Raises:
+        ConfigurationError: for a name that can't be one, or that must never go on.
+    """
+
+    def __init__(self, extra: Iterable[str], public_url: str, encodings: frozenset[str] | None) -> None:
+        names = (*ALLOWED, *map(_checked, extra))
+        self._keys = tuple((_key(name), name) for name in dict.fromkeys(names))
+        self._origin = _origin(public_url)
+        self._encodings = encodings
+
+    def __call__(self, environ: Environ) -> Headers | None:
+        """Give the headers, or None where one of them holds what no header may."""
+        dropped = {fold(f"HTTP_{name}") for name in _listed(environ.get("HTTP_CONNECTION", ""))}
+        found = [
+            (name, environ[key])
+            for key, name in self._keys
+            if environ.get(key) and key not in dropped and f"HTTP_{key}" not in dropped
+        ]
+        found = [(name, value) for name, value in found if name not in _PLACES or _origin(value) != self._origin]
+        found.append(("Accept-Encoding", self._accepted(environ.get("HTTP_ACCEPT_ENCODING", ""))))
+        return None if any(_BAD_VALUE.search(value) for _, value in found) else found
+
+    def _accepted(self, value: str) -> str:
+        if self._encodings is None:
+            return value or "identity"
+        return ", ".join(coding for coding in _codings(value) if coding in self._encodings) or "identity"
+
+
+def downward(headers: Headers) -> Iterator[tuple[str, str]]:
+    """Give the headers of an answer as the client gets them, but for what else is ours to set."""
+    named = {name.lower() for key, value in headers if key.lower() == "connection" for name in _listed(value)}
+    dropped = _DROPPED | named
+    return (
+        (name, _BAD_VALUE.sub(" ", value))  # such as a line that goes on on the next
+        for name, value in headers
+        if name.lower() not in dropped and _NAME.fullmatch(name)
+    )
+
+
+def value_of(headers: Headers, name: str) -> str | None:
+    """Give the first value of a header; its name in lower case."""
+    return next((value for key, value in headers if key.lower() == name), None)
+
+
+def _key(name: str) -> str:
+    return "CONTENT_TYPE" if name == "Content-Type" else fold(f"HTTP_{name}")
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name) or name.lower() in _NEVER:
+        raise ConfigurationError(f"{name!r} can't go on to the upstream", setting="headers")
+    return name
+
+
+def _listed(value: str) -> list[str]:
+    return [name for part in value.lower().split(",") if (name := part.strip(" \t"))]
+
+
+def _codings(value: str) -> Iterator[str]:
+    """Give the codings that a client accepts at all (RFC 9110, section 12.5.3)."""
+    for part in _listed(value):
+        coding, _, weight = part.partition(";")
+        if not re.fullmatch(r"\s*q\s*=\s*0(?:\.0*)?\s*", weight):
+            yield coding.strip(" \t")
+
+
+def _origin(url: str) -> tuple[str, str, int | None] | None:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None

@@ -1,0 +1,132 @@
+"""How long the body of a request is, and what of it goes on."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import pytest
+
+from patmiddleware.forwarder.answers import Failed
+from patmiddleware.forwarder.bodies import SMALL, Body, body
+from patmiddleware.model import Denied
+
+FORM = "application/x-www-form-urlencoded"
+
+
+class Counted(BytesIO):
+    """An input that remembers how much was asked of it."""
+
+    asked = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        assert size is not None
+        assert size >= 0
+        self.asked += size
+        return super().read(size)
+
+
+def environ(sent: bytes = b"", length: str | None = None, **more: Any) -> dict[str, Any]:
+    stated = {} if length is None else {"CONTENT_LENGTH": length}
+    return {"wsgi.input": Counted(sent), **stated, **more}
+
+
+def read(found: Body | Denied) -> tuple[bytes | None, int | None]:
+    assert isinstance(found, Body)
+    content = found.content
+    return content if content is None or isinstance(content, bytes) else b"".join(content), found.length
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (environ(), (None, 0)),
+        (environ(b"more", ""), (None, 0)),
+        (environ(b"more", "0"), (b"", 0)),
+        (environ(b"abcdef", "3"), (b"abc", 3)),
+        (environ(b"x" * (SMALL + 1), str(SMALL + 1)), (b"x" * (SMALL + 1), SMALL + 1)),
+        (
+            environ(b"abc", **{"HTTP_TRANSFER_ENCODING": "Chunked", "wsgi.input_terminated": True}),
+            (b"abc", None),
+        ),
+    ],
+)
+def test_a_body_has_one_length(given: dict[str, Any], expected: tuple[bytes | None, int | None]) -> None:
+    """And not a byte more of the input is read."""
+    assert read(body(given)) == expected
+    assert expected[1] is None or given["wsgi.input"].asked <= (expected[1] or 0)
+
+
+@pytest.mark.parametrize("length", ["-1", "+2", "1_0", "0x1", "5, 5", "5,6", " 5", "5 ", "²", "٣", "1" * 19, "a"])
+def test_a_length_is_digits(length: str) -> None:
+    """Whatever a server lets through."""
+    with pytest.raises(Failed) as failed:
+        body(environ(b"abcdef", length))
+
+    assert failed.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        ({"CONTENT_LENGTH": "3", "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}, 400),
+        ({"CONTENT_LENGTH": "0", "HTTP_TRANSFER_ENCODING": "chunked"}, 400),
+        ({"HTTP_TRANSFER_ENCODING": "chunked"}, 411),
+        ({"HTTP_TRANSFER_ENCODING": "gzip, chunked", "wsgi.input_terminated": True}, 411),
+        ({"HTTP_TRANSFER_ENCODING": "identity", "wsgi.input_terminated": True}, 411),
+        ({"HTTP_TRANSFER_ENCODING": "\x0bchunked", "wsgi.input_terminated": True}, 411),
+    ],
+)
+def test_a_length_that_two_could_read_differently_is_refused(given: dict[str, Any], status: int) -> None:
+    """Nothing of the body is read."""
+    with pytest.raises(Failed) as failed:
+        body(environ(b"abc", **given))
+
+    assert failed.value.status == status
+
+
+class Broken:
+    def read(self, size: int) -> bytes:
+        raise OSError("reset by peer")
+
+
+@pytest.mark.parametrize(
+    ("length", "source"),
+    [("3", BytesIO(b"ab")), ("3", Broken()), (str(SMALL * 2), BytesIO(b"a" * SMALL)), (str(SMALL * 2), Broken())],
+)
+def test_a_client_that_breaks_off_is_told_so(length: str, source: Any) -> None:
+    """A body that is not whole is none."""
+    with pytest.raises(Failed) as failed:
+        read(body({"wsgi.input": source, "CONTENT_LENGTH": length}))
+
+    assert failed.value.status == 400
+
+
+@pytest.mark.parametrize("kind", [FORM, FORM.upper(), f"{FORM}; charset=utf-8", f"text/plain, {FORM}"])
+@pytest.mark.parametrize("length", ["19", None])
+def test_a_form_is_looked_through(kind: str, length: str | None) -> None:
+    """A login of Jira's is refused, also in chunks."""
+    chunked = {} if length else {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+
+    assert isinstance(body(environ(b"a=1&os_username=bob", length, CONTENT_TYPE=kind, **chunked)), Denied)
+
+
+def test_a_form_loses_what_only_we_may_say() -> None:
+    """Its length is that of what is left."""
+    sent = b"a=%C3%A4&oauth_token=x&user_id=bob&b=2"
+
+    assert read(body(environ(sent, str(len(sent)), CONTENT_TYPE=FORM))) == (b"a=%C3%A4&b=2", 12)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_form_that_is_too_long_is_refused(chunked: bool) -> None:
+    """413, and no more of it is read than is needed to know."""
+    sent = b"a=" + b"x" * (2 * SMALL)
+    more = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True} if chunked else {}
+    given = environ(sent, None if chunked else str(len(sent)), CONTENT_TYPE=FORM, **more)
+
+    with pytest.raises(Failed) as failed:
+        body(given)
+
+    assert failed.value.status == 413
+    assert given["wsgi.input"].asked <= SMALL + 1

@@ -1,0 +1,309 @@
+"""The way out, against upstreams that say what no library would."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from time import sleep
+
+import pytest
+from loopback import authority, serving
+from rawupstream import Upstream, upstream
+
+from patmiddleware.errors import ConfigurationError, UpstreamError, UpstreamTimeout
+from patmiddleware.forwarder.transport import PooledTransport
+from patmiddleware.interfaces import Transport, UpstreamRequest, UpstreamResponse
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def get(target: str = "/x", method: str = "GET", body: bytes | None = None) -> UpstreamRequest:
+    return UpstreamRequest(method, target, [("Accept-Encoding", "identity")], body, None if body is None else len(body))
+
+
+def read(response: UpstreamResponse) -> bytes:
+    try:
+        return b"".join(response.stream())
+    finally:
+        response.close()
+
+
+def test_it_is_a_transport() -> None:
+    """As the Protocol says."""
+    assert isinstance(PooledTransport("http://127.0.0.1:1"), Transport)
+
+
+@pytest.mark.parametrize("target", ["/a%20b?c=%2F&d=~'()*!", "/x?a=1&b", "/" + "x" * 3_000, "/rest/%C3%A4?q=%25"])
+def test_the_target_is_sent_as_it_is(target: str) -> None:
+    """Nothing is resolved, decoded or written anew."""
+    with upstream(OK) as server:
+        read(PooledTransport(server.url).send(get(target)))
+
+        assert server.requests[0].split(b" ")[1].decode() == target
+
+
+def test_only_what_is_given_is_sent() -> None:
+    """No header that the library would add of its own."""
+    with upstream(OK) as server:
+        request = UpstreamRequest("GET", "/x", [("X-One", "1"), ("Accept", "a/b")])
+        read(PooledTransport(server.url).send(request))
+
+        assert server.requests == [
+            f"GET /x HTTP/1.1\r\nHost: {server.url.removeprefix('http://')}\r\nX-One: 1\r\nAccept: a/b\r\n\r\n".encode()
+        ]
+
+
+@pytest.mark.parametrize(
+    ("body", "length", "expected"),
+    [
+        (None, None, b"Content-Length: 0"),
+        (b"abc", 3, b"Content-Length: 3"),
+        ([b"ab", b"c"], 3, b"Content-Length: 3"),
+        ([b"ab", b"c"], None, b"Transfer-Encoding: chunked"),
+    ],
+)
+def test_a_body_has_one_framing(body: list[bytes] | bytes | None, length: int | None, expected: bytes) -> None:
+    """A length where it is known, chunks where it is not, never both."""
+    with upstream(OK) as server:
+        read(
+            PooledTransport(server.url).send(
+                UpstreamRequest("POST", "/x", [], body and iter(body) if isinstance(body, list) else body, length)
+            )
+        )
+
+        framing = [
+            line for line in server.requests[0].split(b"\r\n") if line.lower().startswith((b"content-l", b"transf"))
+        ]
+        assert framing == [expected]
+
+
+def test_connections_are_kept() -> None:
+    """Also after answers without a body."""
+    answers = iter([OK, b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", OK])
+
+    def script(connection: socket.socket, number: int) -> None:
+        while server.take(connection):
+            connection.sendall(next(answers))
+
+    with upstream(script) as server:
+        transport = PooledTransport(server.url)
+        got = [read(transport.send(get(method=method))) for method in ("GET", "DELETE", "HEAD", "GET")]
+
+        assert (got, server.connections) == ([b"ok", b"", b"", b"ok"], 1)
+
+
+def test_an_answer_that_is_not_read_frees_its_place() -> None:
+    """Its connection is not used again, but the pool has one more."""
+    big = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000
+
+    with upstream(big) as server:
+        transport = PooledTransport(server.url, connections=1, connect_timeout=2)
+        for _ in range(3):
+            response = transport.send(get())
+            next(response.stream())
+            response.close()
+
+        assert server.connections == 3
+
+
+def test_too_many_at_once_wait_and_are_told() -> None:
+    """The pool is bounded."""
+    with upstream(OK) as server:
+        transport = PooledTransport(server.url, connections=1, connect_timeout=0.2)
+        held = transport.send(get())
+
+        with pytest.raises(UpstreamTimeout, match="all 1 connections"):
+            transport.send(get())
+        held.close()
+
+
+def closing_first(count: int) -> Iterator[Upstream]:
+    """Its first connections answer once, then are closed as the next request comes."""
+
+    def script(connection: socket.socket, number: int) -> None:
+        while server.take(connection):
+            if number < count and len(server.requests) > 1:
+                return
+            connection.sendall(OK)
+
+    with upstream(script) as server:
+        yield server
+
+
+@pytest.fixture
+def stale() -> Iterator[Upstream]:
+    yield from closing_first(1)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
+def test_a_stale_connection_is_replaced(stale: Upstream, method: str) -> None:
+    """Once, where doing it twice does what doing it once does."""
+    transport = PooledTransport(stale.url)
+    read(transport.send(get()))
+
+    assert transport.send(get(method=method, body=b"abc")).status == 200
+    assert len(stale.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "request_", [get(method="POST"), get(method="PATCH", body=b"x"), UpstreamRequest("PUT", "/", [], iter([b"abc"]), 3)]
+)
+def test_what_may_have_been_done_is_not_done_again(stale: Upstream, request_: UpstreamRequest) -> None:
+    """Nor what can't be sent twice."""
+    transport = PooledTransport(stale.url)
+    read(transport.send(get()))
+
+    with pytest.raises(UpstreamError, match="broke off"):
+        transport.send(request_)
+    assert len(stale.requests) == 2
+
+
+def test_it_is_tried_twice_and_not_more() -> None:
+    """A server that always breaks off is not asked for ever."""
+    with upstream(lambda connection, number: server.take(connection) and None) as server:
+        with pytest.raises(UpstreamError):
+            PooledTransport(server.url).send(get())
+
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "broke off"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n", "broke off"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "broke off"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nab\r\n0\r\n\r\n", "broke off"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3, 4\r\n\r\nabcd", "broke off"),
+    ],
+)
+def test_an_answer_that_is_not_whole_is_no_answer(answer: bytes, words: str) -> None:
+    """It raises, and its connection is gone."""
+    with upstream(answer) as server:
+        transport = PooledTransport(server.url)
+
+        with pytest.raises(UpstreamError, match=words):
+            read(transport.send(get()))
+        assert transport._pool().num_connections == server.connections
+
+
+@pytest.mark.parametrize(
+    "answer", [b"nonsense\r\n\r\n", b"HTTP/1.1 abc OK\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200]
+)
+def test_an_answer_that_is_none_is_told(answer: bytes) -> None:
+    """Never as an error of another kind."""
+    with upstream(answer) as server, pytest.raises(UpstreamError):
+        read(PooledTransport(server.url).send(get()))
+
+
+def test_pieces_come_as_they_are_sent() -> None:
+    """Nobody waits until a buffer is full."""
+    go = threading.Event()
+
+    def script(connection: socket.socket, number: int) -> None:
+        server.take(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc")
+        go.wait(10)
+        connection.sendall(b"def")
+
+    with upstream(script) as server:
+        stream = PooledTransport(server.url).send(get()).stream()
+
+        assert next(stream) == b"abc"
+        go.set()
+        assert list(stream) == [b"def"]
+
+
+@pytest.mark.parametrize("stage", ["headers", "body", "upload"])
+def test_a_server_that_stalls_is_given_up(stage: str) -> None:
+    """In the time that it may take, wherever it stands."""
+
+    def script(connection: socket.socket, number: int) -> None:
+        if stage != "upload":
+            server.take(connection)
+        if stage == "body":
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc")
+        sleep(5)
+
+    with upstream(script) as server:
+        transport = PooledTransport(server.url, timeout=0.3, connect_timeout=0.3)
+        if stage == "connect":
+            transport = PooledTransport("http://10.255.255.1:81", timeout=0.3, connect_timeout=0.3)
+        pieces = (b"x" * 65_536 for _ in range(1_000))
+        request = UpstreamRequest("POST", "/", [], pieces) if stage == "upload" else get()
+
+        with pytest.raises(UpstreamError):
+            read(transport.send(request))
+
+
+def test_nobody_there() -> None:
+    """It is told who."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    with pytest.raises(UpstreamError, match=f"127.0.0.1:{port} can't be reached: Connection refused"):
+        PooledTransport(f"http://127.0.0.1:{port}").send(get())
+
+
+def test_a_server_is_trusted_for_its_authority_or_itself(tmp_path: Path) -> None:
+    """A CA file, or the very certificate; else not, and no other certificate."""
+    ca, context = authority(tmp_path)
+    (tmp_path / "other").mkdir()
+    other, _ = authority(tmp_path / "other")
+    der = ssl.PEM_cert_to_DER_cert(ca.read_text())
+    pin, wrong = hashlib.sha256(der).hexdigest(), hashlib.sha256(b"x").hexdigest()
+    with serving(b"{}", context) as server:
+        url = server.url
+
+        assert [read(PooledTransport(url, **kind).send(get())) for kind in ({"ca_file": ca}, {"fingerprint": pin})] == [
+            b"{}"
+        ] * 2  # type: ignore[arg-type]
+        for kind in ({}, {"ca_file": other}, {"fingerprint": wrong}, {"ca_file": other, "fingerprint": pin}):
+            with pytest.raises(UpstreamError, match="can't be trusted"):
+                PooledTransport(url, **kind).send(get())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("upstream_", "options", "setting"),
+    [
+        ("ftp://x", {}, "app.upstream"),
+        ("https://", {}, "app.upstream"),
+        ("https://user:secret@host", {}, "app.upstream"),
+        ("https://host/?a", {}, "app.upstream"),
+        ("https://host/#a", {}, "app.upstream"),
+        ("https://ho st", {}, "app.upstream"),
+        ("https://host:99999", {}, "app.upstream"),
+        ("https://host", {"ca_file": "/nowhere"}, "app.ca_file"),
+        ("https://host", {"fingerprint": "ab"}, "app.fingerprint"),
+        ("https://host", {"proxy": "socks5://x"}, "app.proxy"),
+    ],
+)
+def test_settings_that_can_not_be(upstream_: str, options: dict[str, str], setting: str) -> None:
+    """They are told at the start, and a password is not shown."""
+    with pytest.raises(ConfigurationError) as found:
+        PooledTransport(upstream_, **options)  # type: ignore[arg-type]
+
+    assert found.value.problems[0].setting == setting
+    assert "secret" not in str(found.value)
+
+
+def test_a_proxy_is_on_the_way() -> None:
+    """A clear-text request names the whole address to it."""
+    with upstream(OK) as proxy:
+        read(PooledTransport("http://jira.internal:8080/jira", proxy=proxy.url).send(get("/jira/x?y")))
+
+        head = proxy.requests[0].split(b"\r\n")
+        assert head[:2] == [b"GET http://jira.internal:8080/jira/x?y HTTP/1.1", b"Host: jira.internal:8080"]
+
+
+def test_no_proxy_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the settings say where requests go."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+
+    with upstream(OK) as server:
+        assert read(PooledTransport(server.url).send(get())) == b"ok"
