@@ -7,11 +7,15 @@ failure, unless its reason begins with ``platform:``.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
-from typing import TypeVar
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from services.jira import JiraServer
 
 CI = os.environ.get("PATMIDDLEWARE_CI") == "1"
 
@@ -19,6 +23,26 @@ CI = os.environ.get("PATMIDDLEWARE_CI") == "1"
 settings.register_profile("dev", deadline=None, max_examples=100)
 settings.register_profile("ci", deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci" if CI else "dev")
+
+
+@pytest.fixture
+def start_jira() -> Iterator[Callable[..., JiraServer]]:
+    """Start a Jira stand-in over HTTP with the options of :func:`services.jira.jira`; it ends with the test."""
+    from services.jira import jira
+
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> JiraServer:
+            return stack.enter_context(jira(**options))
+
+        yield start
+
+
+@pytest.fixture
+def jira_server(start_jira: Callable[..., JiraServer]) -> JiraServer:
+    """A Jira stand-in over HTTP, which is new and lets nobody in without a credential."""
+    return start_jira()
+
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from .standin import JiraStandIn
 
-application = JiraStandIn()
+application = JiraStandIn(gate=True)

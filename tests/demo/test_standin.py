@@ -24,7 +24,7 @@ NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
 
 def client(user: str = "alice", **options: str) -> TestApp:
-    app = JiraStandIn(state=seeded(lambda: NOW), **options)
+    app = JiraStandIn(state=seeded(lambda: NOW), gate=True, **options)
     return TestApp(app, extra_environ={"REMOTE_USER": user} if user else {}, lint=True)
 
 
@@ -554,7 +554,7 @@ class Quiet(WSGIRequestHandler):
 @contextmanager
 def serve(user: str) -> Iterator[str]:
     """Serve the stand-in for a user on a free port of the loopback interface, and give its address."""
-    app = validator(JiraStandIn())
+    app = validator(JiraStandIn(gate=True))
     with make_server("127.0.0.1", 0, lambda environ, start: app(environ | {"REMOTE_USER": user}, start)) as server:
         server.RequestHandlerClass = Quiet
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
 from itertools import count
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -13,75 +13,135 @@ from werkzeug import Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import Map, Rule
 
-from . import discussion, issues, reference
+from . import administration, discussion, issues, oauth, pats, reference, sessions, transfers, who, xsrf
+from .accounts import Accounts
 from .call import Call, JiraRequest, answer
-from .model import JiraError, User
+from .links import ApplicationLink, Links, OAuthProblem
+from .log import Counted, Log, Seen, headers_of, target_of
+from .manners import Manners
+from .model import JiraError
+from .pats import Pats
+from .refusals import challenge, page
+from .refusals import problem as oauth_problem
 from .seed import seeded
+from .sessions import Sessions
 from .shapes import JiraJson, problem
-from .state import JiraState
+from .site import Site
+from .state import JiraState, now
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-_VERSION = re.compile(r"/rest/api/(?:latest|2\.0\.alpha1)(?=/)")
-_ROUTES = [*reference.ROUTES, *issues.ROUTES, *discussion.ROUTES]
+_SPELLINGS = (
+    (re.compile(r"/rest/api/(?:latest|2\.0\.alpha1)(?=/)"), "/rest/api/2"),
+    (re.compile(r"/rest/auth/(?:latest|1\.0)(?=/)"), "/rest/auth/1"),
+    (re.compile(r"/rest/pat/1\.0(?=/)"), "/rest/pat/latest"),
+)
+_MODULES = (administration, discussion, issues, oauth, pats, reference, sessions, transfers)
+SWALLOWED = 2 * 2**20
+"""Bytes of a body that are still read, and logged, where no handler wanted them."""
 
 
 class JiraStandIn:
-    """A small Jira Server 9.12 that believes ``REMOTE_USER``.
+    """A small Jira Server 9.12.
 
     Args:
         base_url: address that links lead to, such as ``https://jira.example.org/jira``; empty: the address asked.
         context: path that stands before all of Jira's own, such as ``/jira``; empty: none.
         state: what it knows; left out: users, a project and issues to play with.
+        gate: whether ``REMOTE_USER`` is believed, and nothing else is: for what has a gate before it in one process.
+            Otherwise the stand-in decides itself who the caller is: by session, Basic, Bearer or OAuth.
+        passwords: name of a user to the password; who is not in it can't log in with one.
+        administrators: names of those who may administer.
+        links: applications that may sign requests with OAuth 1.0a.
+        manners: how answers are sent.
+        upload_limit: bytes of a body that is not streamed.
+        log: keeps what reached it.
+        serve_log: whether ``/plugins/servlet/standin/`` has ``log``, and ``reset/NAME`` to take back a CAPTCHA.
+        clock: gives the time, in UTC.
+
+    Attributes:
+        accounts: passwords and failed logins.
+        sessions: who has logged in.
+        pats: personal access tokens.
+        links: application links and their tokens.
+        log: what reached it.
+        state: projects and issues.
     """
 
-    def __init__(self, base_url: str = "", context: str = "", *, state: JiraState | None = None) -> None:
-        self.state = state if state is not None else seeded()
-        self._base = base_url.rstrip("/")
-        self._context = context.rstrip("/")
+    def __init__(
+        self,
+        base_url: str = "",
+        context: str = "",
+        *,
+        state: JiraState | None = None,
+        gate: bool = False,
+        passwords: Mapping[str, str] | None = None,
+        administrators: Collection[str] = ("admin",),
+        links: Iterable[ApplicationLink] = (),
+        manners: Manners | None = None,
+        upload_limit: int = 10 * 2**20,
+        log: Log | None = None,
+        serve_log: bool = False,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._base, self._context = base_url.rstrip("/"), context.rstrip("/")
+        self._gate, self._manners, self._upload_limit = gate, manners or Manners(), upload_limit
+        self.state = state if state is not None else seeded(clock)
+        self.accounts = Accounts(self.state, passwords or {}, administrators, clock)
+        self.sessions = Sessions(self._context, secure=base_url.startswith("https:"))
+        self.pats, self.links = Pats(clock), Links(links)
+        self.log = log if log is not None else Log()
+        self._site = Site(self.state, self.accounts, self.sessions, self.pats, self.links, self.log, clock)
         self._requests = count(1)
-        rules = [Rule(path, methods=[method], endpoint=handler) for method, path, handler in _ROUTES]
+        routes = [route for module in _MODULES for route in module.ROUTES] + (transfers.WATCHING if serve_log else [])
+        rules = [Rule(path, methods=[method], endpoint=handler) for method, path, handler in routes]
         self._map = Map(rules, strict_slashes=False, merge_slashes=False)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        user = self._user(environ)
+        body = Counted(environ["wsgi.input"])
+        environ["wsgi.input"] = body
+        caller, status = who.Caller(), 0
         request = JiraRequest(environ)
-        with request:
-            response = self._answer(request, user)
-        response.headers.extend(self._headers(user))
+        request.max_content_length = self._upload_limit
+        try:
+            with request:
+                base = self._base or request.root_url.rstrip("/") + self._context
+                caller, response = self._respond(request, base)
+            _swallow(environ, body)
+            status = response.status_code
+        finally:
+            self._note(environ, caller, status, body)
         return response(environ, start_response)
 
-    def _user(self, environ: WSGIEnvironment) -> User | None:
-        # A native string of PEP 3333: UTF-8 bytes in the guise of Latin-1.
-        name = str(environ.get("REMOTE_USER") or "").encode("latin-1", "replace").decode("utf-8", "replace")
-        return self.state.welcome(name) if name else None
-
-    def _headers(self, user: User | None) -> dict[str, str]:
-        now = datetime.now(UTC)
-        return {
-            "X-AREQUESTID": f"{now.hour * 60 + now.minute}x{next(self._requests)}x1",
-            "X-AUSERNAME": quote(user.name, safe="@") if user else "anonymous",
-            "X-Content-Type-Options": "nosniff",
-            "Content-Security-Policy": "sandbox",
-            "Cache-Control": "no-cache, no-store, no-transform",
-        }
-
-    def _answer(self, request: JiraRequest, user: User | None) -> Response:
+    def _respond(self, request: JiraRequest, base: str) -> tuple[who.Caller, Response]:
+        caller = who.Caller()
         try:
             path = self._path(request.path)
+            caller = who.believed(request, self._site) if self._gate else who.found(request, self._site, path, base)
+            response = caller.refusal or self._answer(request, path, caller, base)
+        except NotFound:
+            response = _not_found(request.path)
+        self._finish(request, response, caller, base)
+        return caller, response
+
+    def _answer(self, request: JiraRequest, path: str, caller: who.Caller, base: str) -> Response:
+        if path.startswith("/rest/") and (refusal := xsrf.refusal(request, base)) is not None:
+            return refusal
+        try:
             handler, captured = self._map.bind("").match(path, request.method)
-            base = self._base or request.root_url.rstrip("/") + self._context
-            response: Response = handler(Call(request, self.state, user, JiraJson(base)), **captured)
+            response: Response = handler(Call(request, self._site, caller.user, JiraJson(base)), **captured)
             return response
         except JiraError as error:
             return answer(problem(error), error.status)
-        except NotFound:
-            return _not_found(request.path)
+        except OAuthProblem as error:
+            return oauth_problem(error.fields)
         except MethodNotAllowed as error:
             return Response(status=405, headers={"Allow": ", ".join(sorted(error.valid_methods or ()))})
         except HTTPException as error:
+            if isinstance(error, NotFound):
+                raise
             return answer(problem(JiraError(error.code or 400, error.description or error.name)), error.code or 400)
 
     def _path(self, path: str) -> str:
@@ -90,11 +150,45 @@ class JiraStandIn:
             if not path.startswith(self._context + "/"):
                 raise NotFound
             path = path.removeprefix(self._context)
-        path = _VERSION.sub("/rest/api/2", path, count=1) if path.startswith("/rest/api/") else path
+        for spelling, usual in _SPELLINGS:
+            if found := spelling.match(path):
+                path = usual + path[found.end() :]
         return path.removesuffix(".json") if path.startswith("/rest/") else path
+
+    def _finish(self, request: JiraRequest, response: Response, caller: who.Caller, base: str) -> None:
+        self._manners.apply(response, request)
+        at, headers = self._site.clock(), response.headers
+        headers["X-AREQUESTID"] = f"{at.hour * 60 + at.minute}x{next(self._requests)}x1"
+        headers["X-ANODEID"] = "node1"
+        headers.setdefault("X-AUSERNAME", quote(caller.user.name, safe="@") if caller.user else "anonymous")
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["X-XSS-Protection"] = "1; mode=block"
+        headers["Content-Security-Policy"] = "sandbox"
+        headers["Referrer-Policy"] = "strict-origin-when-cross-origin"
+        headers["Cache-Control"] = "no-cache, no-store, no-transform"
+        if response.status_code == 401 and not self._gate:
+            headers["WWW-Authenticate"] = challenge(base)
+        own = {name.casefold() for name in dict(headers)}
+        headers.extend([(name, value) for name, value in caller.headers if name.casefold() not in own])
+
+    def _note(self, environ: WSGIEnvironment, caller: who.Caller, status: int, body: Counted) -> None:
+        path = str(environ.get("PATH_INFO", "")).removeprefix(self._context)
+        if path.startswith(transfers.UNSEEN):
+            return
+        method, user = str(environ["REQUEST_METHOD"]), caller.user.name if caller.user else None
+        came = (method, target_of(environ), headers_of(environ))
+        self.log.add(Seen(*came, user, caller.how, status, body.length, body.begin))
+
+
+def _swallow(environ: WSGIEnvironment, body: Counted) -> None:
+    """Read what no handler has read, where the server says how long it is: the log is to have it."""
+    waits = "100-continue" in str(environ.get("HTTP_EXPECT", "")).casefold() and not body.length
+    if environ.get("wsgi.input_terminated") and not waits and not environ.get("standin.early"):
+        while body.length < SWALLOWED and body.read(65_536):
+            pass
 
 
 def _not_found(path: str) -> Response:
     if "/rest/api/" in path:
         return answer({"message": f"null for uri: {path}", "status-code": 404}, 404)
-    return Response("<html><head><title>Not found</title></head></html>", 404, content_type="text/html;charset=UTF-8")
+    return page(404, "Not found")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from werkzeug import Request, Response
 
@@ -13,8 +13,12 @@ from .model import Issue, JiraError, User
 from .shapes import JiraJson, Json
 from .state import JiraState
 
+if TYPE_CHECKING:
+    from .site import Site
+
 Item = TypeVar("Item")
 MOST = 1000
+JSON = "application/json;charset=UTF-8"
 
 # Handlers take what their path captures, by name.
 Handler: TypeAlias = Callable[..., Response]
@@ -22,7 +26,7 @@ Route: TypeAlias = tuple[str, str, Handler]
 
 
 class JiraRequest(Request):
-    """A request whose body is bounded, since all that is uploaded stays in memory."""
+    """A request whose body is bounded, unless it is streamed, since all that is uploaded stays in memory."""
 
     max_content_length = 10 * 2**20
     max_form_parts = 50
@@ -34,15 +38,31 @@ class Call:
 
     Args:
         request: as it came.
-        state: of the stand-in.
+        site: all that the stand-in has.
         user: None for an anonymous caller.
         write: writes JSON with the right links.
     """
 
     request: JiraRequest
-    state: JiraState
+    site: Site
     user: User | None
     write: JiraJson
+
+    @property
+    def state(self) -> JiraState:
+        """What the stand-in knows of projects and issues."""
+        return self.site.state
+
+    def administrator(self) -> User:
+        """Give the caller, who may administer.
+
+        Raises:
+            JiraError: 401 for an anonymous caller, 403 for anybody else.
+        """
+        me = self.me()
+        if not self.site.accounts.is_administrator(me):
+            raise JiraError(403, "You do not have permission to administer Jira.")
+        return me
 
     def me(self) -> User:
         """Give the caller.
@@ -123,8 +143,11 @@ def _number(name: str, value: object) -> int:
 
 
 def answer(data: Json | Iterable[object], status: int = 200) -> Response:
-    """Answer with JSON."""
-    return Response(json.dumps(data), status, content_type="application/json;charset=UTF-8")
+    """Answer with JSON; what was made stands at the address that it names itself."""
+    response = Response(json.dumps(data), status, content_type=JSON)
+    if status == 201 and isinstance(data, dict) and "self" in data:
+        response.headers["Location"] = data["self"]
+    return response
 
 
 def done() -> Response:

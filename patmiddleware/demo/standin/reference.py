@@ -37,7 +37,7 @@ PERMISSIONS = (
     "ADMINISTER",
     "SYSTEM_ADMIN",
 )
-_NOBODY_HAS = frozenset({"ADMINISTER_PROJECTS", "ADMINISTER", "SYSTEM_ADMIN"})
+_ADMINISTRATORS_HAVE = frozenset({"ADMINISTER_PROJECTS", "ADMINISTER", "SYSTEM_ADMIN"})
 
 
 def server_info(call: Call) -> Response:
@@ -80,13 +80,14 @@ def my_permissions(call: Call) -> Response:
 
 
 def _permission(call: Call, number: int, name: str) -> Json:
+    is_administrator = call.site.accounts.is_administrator(call.user)
     return {
         "id": str(number),
         "key": name,
         "name": name.replace("_", " ").capitalize(),
         "type": "GLOBAL" if name in ("ADMINISTER", "SYSTEM_ADMIN") else "PROJECT",
         "description": "",
-        "havePermission": call.user is not None and name not in _NOBODY_HAS,
+        "havePermission": is_administrator or (call.user is not None and name not in _ADMINISTRATORS_HAVE),
     }
 
 

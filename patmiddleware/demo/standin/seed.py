@@ -12,6 +12,8 @@ from .state import JiraState, now
 ALICE = User("alice", "JIRAUSER10100", "Alice Moreau", "alice@example.com")
 BOB = User("bob", "JIRAUSER10101", "Bob Lindqvist", "bob@example.com")
 CAROL = User("carol", "JIRAUSER10102", "Carol Okafor", "carol@example.com")
+SERVICE = User("svc-gate", "JIRAUSER10103", "Gate (service account)", "gate@example.com")
+ADMIN = User("admin", "JIRAUSER10104", "Ada Admin", "admin@example.com")
 
 BOOKING = Named("10200", "Booking", "Finding and reserving a berth")
 PAYMENT = Named("10201", "Payment", "Prices, invoices and refunds")
@@ -134,7 +136,7 @@ _STORIES = (
 
 
 def seeded(clock: Callable[[], datetime] = now) -> JiraState:
-    """Give a state with three users and a project of twelve issues, whose past goes back to March 2026.
+    """Give a state with five users and a project of twelve issues, whose past goes back to March 2026.
 
     Args:
         clock: gives the time of all that happens from now on, in UTC.
@@ -149,7 +151,7 @@ def seeded(clock: Callable[[], datetime] = now) -> JiraState:
         (BOOKING, PAYMENT, HARBOUR),
         (SPRING, SUMMER),
     )
-    state = JiraState((ALICE, BOB, CAROL), (project,), clock=lambda: past[0] if past else clock())
+    state = JiraState((ALICE, BOB, CAROL, SERVICE, ADMIN), (project,), clock=lambda: past[0] if past else clock())
     for story in _STORIES:
         _tell(state, project, story, past)
     past.clear()
