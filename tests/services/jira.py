@@ -12,6 +12,7 @@ import sys
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.request import ProxyHandler, Request, build_opener
@@ -30,6 +31,24 @@ PASSWORDS: Mapping[str, str] = {
 }
 """Of everybody whom the stand-in knows from the start."""
 TESTS = Path(__file__).parent.parent
+
+
+@cache
+def key_pair() -> tuple[str, str]:
+    """Give the RSA key of application links, the same for the whole run: its private and its public part, as PEM."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    public = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return private.decode(), public.decode()
+
+
+def application_link(consumer_key: str = "gate", **options: Any) -> ApplicationLink:
+    """Give a link whose requests are signed with the private part of :func:`key_pair`."""
+    return ApplicationLink(consumer_key, key_pair()[1], **options)
 
 
 class JiraServer:

@@ -121,28 +121,26 @@ class JiraStandIn:
             path = self._path(request.path)
             caller = who.believed(request, self._site) if self._gate else who.found(request, self._site, path, base)
             response = caller.refusal or self._answer(request, path, caller, base)
+        except JiraError as error:
+            response = answer(problem(error), error.status)
+        except OAuthProblem as error:
+            response = oauth_problem(error.fields)
         except NotFound:
             response = _not_found(request.path)
+        except MethodNotAllowed as error:
+            response = Response(status=405, headers={"Allow": ", ".join(sorted(error.valid_methods or ()))})
+        except HTTPException as error:
+            code, words = error.code or 400, error.description or error.name
+            response = answer(problem(JiraError(code, words)), code)
         self._finish(request, response, caller, base)
         return caller, response
 
     def _answer(self, request: JiraRequest, path: str, caller: who.Caller, base: str) -> Response:
         if path.startswith("/rest/") and (refusal := xsrf.refusal(request, base)) is not None:
             return refusal
-        try:
-            handler, captured = self._map.bind("").match(path, request.method)
-            response: Response = handler(Call(request, self._site, caller.user, JiraJson(base)), **captured)
-            return response
-        except JiraError as error:
-            return answer(problem(error), error.status)
-        except OAuthProblem as error:
-            return oauth_problem(error.fields)
-        except MethodNotAllowed as error:
-            return Response(status=405, headers={"Allow": ", ".join(sorted(error.valid_methods or ()))})
-        except HTTPException as error:
-            if isinstance(error, NotFound):
-                raise
-            return answer(problem(JiraError(error.code or 400, error.description or error.name)), error.code or 400)
+        handler, captured = self._map.bind("").match(path, request.method)
+        response: Response = handler(Call(request, self._site, caller.user, JiraJson(base)), **captured)
+        return response
 
     def _path(self, path: str) -> str:
         """Give the one spelling of a path that routes are written in."""

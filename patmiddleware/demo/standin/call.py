@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 MOST = 1000
+FORM = "application/x-www-form-urlencoded"
 JSON = "application/json;charset=UTF-8"
 
 # Handlers take what their path captures, by name.
@@ -30,6 +31,13 @@ class JiraRequest(Request):
 
     max_content_length = 10 * 2**20
     max_form_parts = 50
+
+    @property
+    def small_form(self) -> str:
+        """The body of a form of moderate size; empty for all else, of which nothing is read."""
+        if self.mimetype != FORM or (self.content_length or 0) > 2**20:
+            return ""
+        return self.get_data(parse_form_data=False).decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,31 +11,22 @@ from urllib.parse import quote, urlencode
 from werkzeug import Response
 from werkzeug.utils import redirect
 
-from .call import Call, JiraRequest, Route
+from .call import FORM, Call, JiraRequest, Route
 from .links import Links, OAuthProblem, Signed
 from .log import target_of
 from .refusals import HTML, page, problem
 
 DANCE = "/plugins/servlet/oauth/"
-FORM = "application/x-www-form-urlencoded"
 YEARS_5 = 5 * 365 * 86_400
 _ATTEMPT = ("oauth_consumer_key", "oauth_signature_method", "oauth_signature")
 
 
 def is_signed(request: JiraRequest) -> bool:
     """Whether a request means to be signed, in its header, its query or its form."""
-    if request.headers.get("Authorization", "").strip().casefold().startswith("oauth "):
+    if request.headers.get("Authorization", "").strip().partition(" ")[0].casefold() == "oauth":
         return True
-    form = form_of(request)
+    form = request.small_form
     return all(name in request.args or f"{name}=" in form for name in _ATTEMPT)
-
-
-def form_of(request: JiraRequest) -> str:
-    """Give the body of a form of moderate size; empty for all else."""
-    length = request.content_length
-    if request.mimetype != FORM or length is None or length > 2**20:
-        return ""
-    return request.get_data(parse_form_data=False).decode("utf-8", "replace")
 
 
 def verified(request: JiraRequest, links: Links, clock: Callable[[], datetime]) -> Signed:
@@ -49,7 +40,7 @@ def verified(request: JiraRequest, links: Links, clock: Callable[[], datetime]) 
     # As Jira sees the address: what the request line and Host say, byte for byte, not what links are written with.
     uri = f"{request.scheme}://{request.host}{target_of(request.environ)}"
     headers = {name: request.headers[name] for name in ("Authorization", "Content-Type") if name in request.headers}
-    signed = verify(uri, request.method, form_of(request), headers, links.public_key, clock().timestamp())
+    signed = verify(uri, request.method, request.small_form, headers, links.public_key, clock().timestamp())
     links.use(signed)
     return signed
 

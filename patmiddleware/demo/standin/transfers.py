@@ -24,6 +24,7 @@ import json
 import time
 from collections.abc import Iterator
 from hashlib import sha256
+from io import BytesIO
 
 from werkzeug import Response
 
@@ -94,7 +95,9 @@ def many(call: Call) -> Response:
 
 
 def sink(call: Call) -> Response:
-    body, digest, length = call.request.environ["wsgi.input"], sha256(), 0
+    # A form was read already: it might have had a password in it, or a signature.
+    body = BytesIO(call.request.get_data()) if call.request.small_form else call.request.environ["wsgi.input"]
+    digest, length = sha256(), 0
     left = call.request.content_length
     while left is None or length < left:
         data = body.read(PIECE if left is None else min(PIECE, left - length))

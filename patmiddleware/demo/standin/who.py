@@ -13,7 +13,7 @@ from .accounts import Refusal
 from .call import JiraRequest
 from .links import OAuthProblem
 from .model import User
-from .oauth import DANCE, form_of, is_signed, verified
+from .oauth import DANCE, is_signed, verified
 from .refusals import denied, failed, problem
 from .sessions import COOKIE, Session
 from .site import Site
@@ -120,7 +120,7 @@ def _basic(text: str) -> tuple[str, str]:
 
 def _parameters(request: JiraRequest) -> tuple[str, str] | None:
     """Give the name and the password that parameters show, in the query or in a form."""
-    form = parse_qs(form_of(request), keep_blank_values=True)
+    form = parse_qs(request.small_form, keep_blank_values=True)
     names = [request.args.get(name, _first(form.get(name, ()))) for name in ("os_username", "os_password")]
     return (names[0] or "", names[1] or "") if names[0] is not None else None
 
