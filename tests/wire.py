@@ -1,6 +1,6 @@
 """Helper: real servers on the loopback interface, and a client that sends bytes as they are.
 
-As a program it serves with a server that has no command of its own: ``python wire.py wsgiref PORT``.
+As a program it serves with a server that has no command of its own: ``python wire.py wsgiref PORT module:name``.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -56,8 +58,8 @@ SERVERS: Mapping[str, Sequence[str]] = {
     ),
     "waitress": _module("waitress", "--listen", f"{HOST}:PORT", _APPLICATION),
     "granian": _module("granian", "--interface", "wsgi", "--host", HOST, "--port", "PORT", _APPLICATION),
-    "werkzeug": (sys.executable, __file__, "werkzeug", "PORT"),
-    "wsgiref": (sys.executable, __file__, "wsgiref", "PORT"),
+    "werkzeug": (sys.executable, __file__, "werkzeug", "PORT", _APPLICATION),
+    "wsgiref": (sys.executable, __file__, "wsgiref", "PORT", _APPLICATION),
 }
 """Name to the command that serves."""
 _PACKAGES = {"gthread": "gunicorn"}
@@ -153,17 +155,21 @@ servers = [
 
 
 @contextmanager
-def serving(name: str, folder: Path) -> Iterator[Server]:
-    """Run a server with :mod:`wire_app`, and end it.
+def serving(
+    name: str, folder: Path, application: str = _APPLICATION, environ: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Server]:
+    """Run a server, and end it.
 
     Args:
         name: of :data:`SERVERS`.
         folder: for what it writes.
+        application: as ``module:name``.
+        environ: more environment variables of its own.
     """
     for _ in range(3):  # between finding a port and using it somebody else may take it
         port = _free_port()
         log = folder / f"{name}.log"
-        process = _start(name, port, folder, log)
+        process = _start(name, port, folder, log, application, environ)
         try:
             if _answers(process, port):
                 yield Server(name, port)
@@ -180,12 +186,15 @@ def _free_port() -> int:
     return port
 
 
-def _start(name: str, port: int, folder: Path, log: Path) -> subprocess.Popen[bytes]:
-    command = [argument.replace("PORT", str(port)) for argument in SERVERS[name]]
+def _start(
+    name: str, port: int, folder: Path, log: Path, application: str, environ: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    filled = {_APPLICATION: application}
+    command = [filled.get(argument, argument).replace("PORT", str(port)) for argument in SERVERS[name]]
     paths = os.pathsep.join((str(TESTS), str(TESTS.parent)))
     # Two of the servers put their own environment into every request's: no name of it may look like a person.
     needed = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "SYSTEMROOT") if name in os.environ}
-    environment = {**needed, "PYTHONPATH": paths, "HOME": str(folder), "PYTHONWARNINGS": "ignore"}
+    environment = {**needed, "PYTHONPATH": paths, "HOME": str(folder), "PYTHONWARNINGS": "ignore", **environ}
     with log.open("wb") as output:
         return subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
 
@@ -194,7 +203,7 @@ def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
     deadline = time.monotonic() + STARTING
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if Server("", port).ask("/open/ready").seen:
+            if Server("", port).ask("/open/ready").status:
                 return True
         except OSError:
             time.sleep(0.05)
@@ -210,8 +219,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(10)
 
 
-def _serve(name: str, port: int) -> None:
-    from wire_app import application
+def _serve(name: str, port: int, where: str) -> None:
+    module, _, found = where.partition(":")
+    application = getattr(import_module(module), found)
 
     if name == "werkzeug":
         from werkzeug.serving import run_simple
@@ -224,4 +234,4 @@ def _serve(name: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], int(sys.argv[2]))
+    _serve(sys.argv[1], int(sys.argv[2]), sys.argv[3])

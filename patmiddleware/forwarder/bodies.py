@@ -20,6 +20,8 @@ SMALL = 65_536
 """Bytes of a body that is read before anything is sent: so it can be sent again, and holds up no connection."""
 
 _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
+# Servers that end the input in the same way where chunks break off as where they are at their end.
+_LOSSY = ("Granian",)
 _FORM = "x-www-form-urlencoded"
 _GONE = "The body ended before it was whole. Send it again."
 _LONG = f"A form may have {SMALL} bytes, for it is looked through. Send JSON, or a smaller one."
@@ -64,7 +66,8 @@ def _length(environ: Environ) -> int | None:
         return int(stated or 0)
     if stated:
         raise Failed(400, "The body has a Content-Length and a Transfer-Encoding. Send one of them.")
-    if coding.strip(" \t").lower() != "chunked" or not environ.get("wsgi.input_terminated"):
+    whole = environ.get("wsgi.input_terminated") and environ.get("SERVER_SOFTWARE") not in _LOSSY
+    if coding.strip(" \t").lower() != "chunked" or not whole:
         raise Failed(411, "The length of the body is not known here. Send it with a Content-Length.")
     return None
 

@@ -83,6 +83,9 @@ class Outbound:
         content = body(environ)
         if isinstance(content, Denied):
             return content
+        if content.content is None:
+            # Some servers say text/plain where the client said nothing.
+            headers = [(name, value) for name, value in headers if name != "Content-Type"]
         return Exchange(environ, UpstreamRequest(method, wanted, headers, *content), caller, began)
 
     def _caller(self, environ: Environ) -> Caller | Denied | None:
