@@ -40,8 +40,8 @@ class Policy:
         self.scopes: Mapping[str, frozenset[str]] = MappingProxyType(
             {scope: expand(frozenset({scope}), content.scopes) for scope in content.scopes}
         )
-        self._spellings = content.spellings
-        self._matcher = Matcher(content.rules, content.observe)
+        self._spellings, self._closed = content.spellings, content.closed
+        self._matcher = Matcher(content.rules, content.observe, content.closed)
         self._matched: dict[tuple[str, str], Matched] = {}
         self._expanded: dict[frozenset[str], frozenset[str]] = {}
 
@@ -79,7 +79,7 @@ class Policy:
     @property
     def warnings(self) -> tuple[Problem, ...]:
         """What is lawful, but may not do what it seems to."""
-        return tuple(warnings(self.rules))
+        return tuple(warnings(self.rules, self._closed))
 
     def decide(self, grant: Grant | None, request: Request) -> Allowed | Denied:
         """Judge a request.

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from ..model import Address, Allowed, Denied, Grant, Reason
 from .rules import Effect, Hit, Matched, Rule, opening, selects, unmet
 
+_CLOSED = "a preset closes this place to rules whose path does not spell it out"
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -57,14 +59,16 @@ def explain(decision: Allowed | Denied, mentioned: Collection[Rule], matched: Ma
     # Of a rule whose path matches in several ways one way is enough, so the ways that hold come last.
     ways = {hit.rule.id: hit for hit in sorted(hits, key=lambda hit: _unmet(hit, caller, False) is None)}
     waived = opening(matched, caller.grant, caller.held, caller.address) is not None
-    return Explanation(decision, tuple(_step(rule, ways.get(rule.id), caller, waived) for rule in mentioned))
+    shut = {hit.rule.id for hit in matched.shut}
+    steps = (_step(rule, ways.get(rule.id), caller, waived, rule.id in shut) for rule in mentioned)
+    return Explanation(decision, tuple(steps))
 
 
-def _step(rule: Rule, hit: Hit | None, caller: Caller, waived: bool) -> Step:
+def _step(rule: Rule, hit: Hit | None, caller: Caller, waived: bool, shut: bool) -> Step:
     if rule.methods is not None and caller.method not in rule.methods:
         return Step(rule.id, rule.effect, "passed over", f"it is about {_listed(rule.methods)}")
     if hit is None:
-        return Step(rule.id, rule.effect, "passed over", "a more specific operation decides")
+        return Step(rule.id, rule.effect, "passed over", _CLOSED if shut else "a more specific operation decides")
     if not selects(rule, caller.grant, caller.held, caller.address):
         return Step(rule.id, rule.effect, "passed over", "its 'when' is not about this caller")
     if rule.effect == "deny":

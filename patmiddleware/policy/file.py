@@ -48,11 +48,13 @@ class Content:
         scopes: name to the names that it includes directly.
         rules: those of presets come last.
         spellings: of each preset, in the order of the file.
+        closed: places that a preset closes to allows that don't spell them out.
     """
 
     scopes: Mapping[str, frozenset[str]]
     rules: tuple[Rule, ...]
     spellings: tuple[Spelling, ...] = ()
+    closed: tuple[Pattern, ...] = ()
     observe: bool = False
     allow_path_parameters: bool = False
 
@@ -118,6 +120,7 @@ class _Reader:
             self.scopes,
             (*(rule for rule in rules if rule is not None), *(rule for preset in loaded for rule in preset.rules)),
             tuple(self.spellings),
+            tuple(place for preset in loaded for place in preset.closed),
             self.value(data, "observe", "", bool, False),
             self.value(data, "allow_path_parameters", "", bool, False),
         )

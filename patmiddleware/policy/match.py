@@ -51,12 +51,13 @@ class Matcher:
     Args:
         rules: in the order of the file.
         observe: what :class:`Matched` says of it.
+        closed: places that no allow opens but one that spells the place out.
     """
 
-    __slots__ = ("_observe", "_root")
+    __slots__ = ("_closed", "_observe", "_root")
 
-    def __init__(self, rules: Iterable[Rule], observe: bool = False) -> None:
-        self._root, self._observe = _Node(), observe
+    def __init__(self, rules: Iterable[Rule], observe: bool = False, closed: Iterable[Pattern] = ()) -> None:
+        self._root, self._observe, self._closed = _Node(), observe, tuple(closed)
         for order, rule in enumerate(rules):
             for pattern in rule.patterns:
                 self._plant(Entry(rule, pattern, order))
@@ -83,21 +84,36 @@ class Matcher:
             method: upper case.
             path: canonical, decoded, in the spelling that is judged.
         """
-        entries = self.entries(path)
-        if not entries:
+        entries, segments = self.entries(path), split(path)
+        places = [place for place in self._closed if place.match(segments) is not None]
+        if not entries and not places:
             return Matched(observe=self._observe)
         about = [entry for entry in entries if entry.rule.methods is None or method in entry.rule.methods]
-        segments = split(path)
-        hits = [Hit(entry.rule, entry.pattern.match(segments) or {}) for entry in _most_specific(about)]
+        hits, shut = (_hits(part, segments) for part in _parted(_most_specific(about), places))
         return Matched(
             denies=tuple(hit for hit in hits if hit.rule.effect == "deny"),
             requires=tuple(hit for hit in hits if hit.rule.effect == "require"),
             allows=tuple(hit for hit in hits if hit.rule.effect == "allow" and not hit.rule.public),
             public=tuple(hit for hit in hits if hit.rule.effect == "allow" and hit.rule.public),
-            mentioned=any(entry.rule.effect == "allow" for entry in entries),
-            asks_address=any(hit.rule.asks_address for hit in hits),
+            shut=shut,
+            closed=bool(places),
+            mentioned=bool(places) or any(entry.rule.effect == "allow" for entry in entries),
+            asks_address=any(hit.rule.asks_address for hit in (*hits, *shut)),
             observe=self._observe,
         )
+
+
+def _hits(entries: Iterable[Entry], segments: Sequence[str]) -> tuple[Hit, ...]:
+    return tuple(Hit(entry.rule, entry.pattern.match(segments) or {}) for entry in entries)
+
+
+def _parted(entries: Iterable[Entry], places: Sequence[Pattern]) -> tuple[list[Entry], list[Entry]]:
+    """Part the entries into those that count at a path, and allows that don't name the closed places that it is in."""
+    parted: tuple[list[Entry], list[Entry]] = ([], [])
+    for entry in entries:
+        spelled = all(entry.pattern.spells_out(place) for place in places)
+        parted[entry.rule.effect == "allow" and not spelled].append(entry)
+    return parted
 
 
 def _order(entry: Entry) -> int:

@@ -8,7 +8,7 @@ below it. There are no regular expressions for users, and matching is linear in 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -141,10 +141,12 @@ class Pattern:
     Args:
         segments: what stands between the slashes.
         below: whether everything below the path matches as well (``/**``).
+        spelled: how far whoever wrote the pattern spelled it out: its text up to the first wildcard or capture.
     """
 
     segments: tuple[Segment, ...]
     below: bool
+    spelled: str = "/"
 
     @property
     def rank(self) -> tuple[int, ...]:
@@ -155,6 +157,10 @@ class Pattern:
     def names(self) -> frozenset[str]:
         """Names of the captures."""
         return frozenset(element.name for segment in self.segments for element in segment.elements if element.name)
+
+    def spells_out(self, place: Pattern) -> bool:
+        """Whether whoever wrote this pattern spelled out the place: ``/secure/**``, where ``/**`` only covers it."""
+        return self.spelled.startswith(place.spelled)
 
     def match(self, segments: Sequence[str]) -> Mapping[str, str] | None:
         """Give the captures, or None where the path does not match."""
@@ -196,7 +202,17 @@ def parse(text: object) -> Pattern:
     names = [element.name for elements in segments for element in elements if element.name]
     if twice := {name for name in names if names.count(name) > 1}:
         raise PatternError(f"{text!r} captures {', '.join(sorted(twice))} twice")
-    return Pattern(tuple(map(Segment.of, segments)), below)
+    whole = tuple(map(Segment.of, segments))
+    return Pattern(whole, below, _spelled(whole))
+
+
+def _spelled(segments: Iterable[Segment]) -> str:
+    text = "/"
+    for segment in segments:
+        if segment.literal is None:
+            return text + segment.prefix
+        text += segment.literal + "/"
+    return text
 
 
 def _elements(part: str, whole: str) -> list[Element]:

@@ -83,7 +83,9 @@ class Matched:
     """All that the rules say about a method and a path; it does not depend on who asks.
 
     Args:
-        mentioned: whether an allow rule is about this path, if only for another method.
+        shut: allows that would match, were the path not in a place that a preset closes and they don't name.
+        closed: whether the path is in such a place.
+        mentioned: whether an allow rule is about this path, if only for another method, or a preset closes it.
         also: another reading of the same path, which must be allowed as well.
         asks_address: whether any of the rules looks at the client's address.
         observe: let pass a valid token that only lacks a scope or a rule, and mark it.
@@ -94,6 +96,8 @@ class Matched:
     requires: tuple[Hit, ...] = ()
     allows: tuple[Hit, ...] = ()
     public: tuple[Hit, ...] = ()
+    shut: tuple[Hit, ...] = ()
+    closed: bool = False
     mentioned: bool = False
     also: Matched | None = None
     asks_address: bool = False
@@ -246,9 +250,9 @@ def _softened(
 
 
 def _is_soft(denied: Denied, matched: Matched, grant: Grant | None) -> bool:
-    # A token with limits may do only what a rule ties to them, observed or not.
-    limited = grant is not None and bool(grant.limits)
-    return matched.observe and denied.reason in _SOFT and not (limited and denied.reason is Reason.NO_RULE)
+    # A token with limits may do only what a rule ties to them, and a closed place is closed, observed or not.
+    strict = matched.closed or (grant is not None and bool(grant.limits))
+    return matched.observe and denied.reason in _SOFT and not (strict and denied.reason is Reason.NO_RULE)
 
 
 def opening(matched: Matched, grant: Grant | None, held: frozenset[str], address: Address | None) -> Hit | None:
@@ -282,7 +286,7 @@ def _leave(matched: Matched, grant: Grant | None, held: frozenset[str], address:
     # Who it is can't be said, so only where it comes from says which rules are about it.
     hits = [
         hit
-        for hit in (*matched.allows, *matched.public)
+        for hit in (*matched.allows, *matched.public, *matched.shut)
         if hit.rule.when is None or _selects_address(hit.rule, hit.rule.when, address)
     ]
     if hits and all(hit.rule.networks and not within(address, hit.rule.networks) for hit in hits):

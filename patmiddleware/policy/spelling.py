@@ -109,7 +109,7 @@ class Spelling:
         forms += [(left, False) for form, _ in forms for left in self._cut_endings(form, cut)]
         forms += [(mapped, below) for form, below in forms for mapped in self._map_version(form, refuses)]
         forms += [(mapped, below) for form, below in forms for mapped in self._map_keys(form)]
-        found = (Pattern((*map(_literal, self.mount), *form), below) for form, below in forms)
+        found = (Pattern((*map(_literal, self.mount), *form), below, pattern.spelled) for form, below in forms)
         return tuple({str(form): form for form in (pattern, *found)}.values())
 
     def _cut_endings(self, form: Form, cut: Callable[[Elements, str], Iterator[Elements]]) -> Iterator[Form]:

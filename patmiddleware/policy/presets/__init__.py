@@ -15,7 +15,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TypedDict, cast
 
-from ..patterns import PatternError, parse, split
+from ..patterns import Pattern, PatternError, parse, split
 from ..rules import Rule
 from ..spelling import Spelling
 
@@ -36,15 +36,24 @@ class _File(TypedDict, total=False):
     operations: dict[str, dict[str, list[str]]]
     exempt: list[str]
     refused: list[str]
+    closed: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A preset, ready for a policy."""
+    """A preset, ready for a policy.
+
+    Args:
+        scopes: name to the names that it includes directly.
+        rules: an allow for every operation and every family, and a deny for all that is refused.
+        spelling: how its paths are mapped to the form that is judged.
+        closed: places that no allow opens, of whatever policy, but one that spells the place out.
+    """
 
     scopes: Mapping[str, frozenset[str]]
     rules: tuple[Rule, ...]
     spelling: Spelling
+    closed: tuple[Pattern, ...]
 
 
 @cache
@@ -78,7 +87,8 @@ def load_preset(name: str, mount: str = "") -> Preset:
         templates=[split(path) for path in templates],
     )
     scopes = {scope: frozenset(cast(list[str], table.get("includes", []))) for scope, table in data["scopes"].items()}
-    return Preset(scopes, tuple(_rules(name, mount, data)), spelling)
+    closed = tuple(parse(mount + path) for path in data.get("closed", ()))
+    return Preset(scopes, tuple(_rules(name, mount, data)), spelling, closed)
 
 
 def _rules(name: str, mount: str, data: _File) -> Iterator[Rule]:
