@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
@@ -98,11 +99,10 @@ class Segment:
     elements: tuple[Element, ...]
     regex: re.Pattern[str] | None
 
-    @classmethod
-    def of(cls, elements: Sequence[Element]) -> Segment:
+    @staticmethod
+    def of(elements: Sequence[Element]) -> Segment:
         """Compile a segment: to a regular expression where that can't backtrack, else for the stepwise matcher."""
-        kept = tuple(elements)
-        return cls(kept, _regex(kept) if _is_linear(kept) else None)
+        return _compiled(tuple(elements))
 
     @property
     def literal(self) -> str | None:
@@ -255,6 +255,11 @@ def _capture(text: str, whole: str) -> Element:
         hint = f"; did you mean {near[0]}?" if near else ""
         raise PatternError(f"{whole!r}: {{{text}}} is of no kind that exists (int, key, or words: a|b){hint}")
     return Element("choice", name=name, options=options)
+
+
+@lru_cache(maxsize=8_192)  # a preset has thousands of segments, but only hundreds that differ
+def _compiled(elements: tuple[Element, ...]) -> Segment:
+    return Segment(elements, _regex(elements) if _is_linear(elements) else None)
 
 
 def _is_linear(elements: Sequence[Element]) -> bool:

@@ -15,9 +15,32 @@ from typing import TypeAlias
 
 from .patterns import Element, Pattern, Segment, split
 
-_ISSUE = re.compile(r"[A-Za-z][A-Za-z0-9_]*-[0-9]+")
-_PROJECT = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-SHAPES: Mapping[str, re.Pattern[str]] = {"issue": _ISSUE, "project": _PROJECT}
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a key looks like, and how its spellings are told to be one.
+
+    Args:
+        regex: of any spelling.
+        fold: gives the case that is judged.
+        ending: may also stand behind the key.
+    """
+
+    regex: re.Pattern[str]
+    fold: Callable[[str], str]
+    ending: str = ""
+
+
+_NAME = re.compile(r"[^/]+")
+SHAPES: Mapping[str, _Shape] = {
+    "issue": _Shape(re.compile(r"[A-Za-z][A-Za-z0-9_]*-[0-9]+"), str.upper),
+    # Bitbucket's may have hyphens, and there a personal project is ~user.
+    "project": _Shape(re.compile(r"[A-Za-z][A-Za-z0-9_-]*|~[^/]+"), str.upper),
+    "space": _Shape(_NAME, str.upper),
+    "repo": _Shape(_NAME, str.lower),
+    "clone": _Shape(_NAME, str.lower, ".git"),
+}
+"""What may stand in an operation's path under one of these names."""
 
 
 @dataclass(slots=True)
@@ -28,10 +51,11 @@ class _Place:
     any: _Place | None = None
     shapes: set[str] = field(default_factory=set)
 
-    def upper(self, text: str) -> str:
-        """Give a key in capitals; whatever is a word here, or not a key, as it is."""
-        is_key = text not in self.literal and any(SHAPES[shape].fullmatch(text) for shape in self.shapes)
-        return text.upper() if is_key else text
+    def key(self, text: str) -> str:
+        """Give a key as it is judged; whatever is a word here, or not a key, as it is."""
+        shapes = () if text in self.literal else (SHAPES[name] for name in self.shapes)
+        shape = next((shape for shape in shapes if shape.regex.fullmatch(text)), None)
+        return text if shape is None else _cut((shape.ending,), shape.fold(text))
 
     def next(self, literal: str | None) -> Iterator[_Place]:
         """Give the places below that a segment of a pattern may lead to."""
@@ -50,7 +74,7 @@ class Spelling:
         mount: segments that stand before everything.
         versions: segments of a module to the spellings of its version; the first is the form that is judged.
         endings: segments of a root to the endings that are cut from the last segment below it.
-        templates: segments of every operation; ``{issue}`` and ``{project}`` are where keys stand.
+        templates: segments of every operation; keys stand where one of :data:`SHAPES` is named.
     """
 
     mount: tuple[str, ...]
@@ -88,7 +112,7 @@ class Spelling:
         for at, text in enumerate(segments):
             if place is None:
                 break
-            segments[at] = place.upper(text)
+            segments[at] = place.key(text)
             place = place.literal.get(text, place.any)
         return segments
 
@@ -108,11 +132,11 @@ class Spelling:
         cut = _without if refuses else _cut_word
         forms += [(left, False) for form, _ in forms for left in self._cut_endings(form, cut)]
         forms += [(mapped, below) for form, below in forms for mapped in self._map_version(form, refuses)]
-        forms += [(mapped, below) for form, below in forms for mapped in self._map_keys(form)]
+        forms += [(mapped, below) for form, below in forms for mapped in self._map_keys(form, cut)]
         found = (Pattern((*map(_literal, self.mount), *form), below, pattern.spelled) for form, below in forms)
         return tuple({str(form): form for form in (pattern, *found)}.values())
 
-    def _cut_endings(self, form: Form, cut: Callable[[Elements, str], Iterator[Elements]]) -> Iterator[Form]:
+    def _cut_endings(self, form: Form, cut: Cut) -> Iterator[Form]:
         for root, endings in self.endings.items():
             if len(form) > len(root) and _may_begin(form, root):
                 last = form[-1].elements
@@ -126,17 +150,18 @@ class Spelling:
             if len(form) > at and _may_begin(form, module) and _names_other(form[at], known, refuses):
                 yield (*map(_literal, (*module, known[0])), *form[at + 1 :])
 
-    def _map_keys(self, form: Form) -> Iterator[Form]:
+    def _map_keys(self, form: Form, cut: Cut) -> Iterator[Form]:
         places, choices = [self._keys], []
         for segment in form:
-            capitals = [_capitals(segment, place) for place in places]
-            choices.append(dict.fromkeys((segment, *capitals)))
+            keys = (key for place in places for key in _keys(segment, place, cut))
+            choices.append(dict.fromkeys((segment, *keys)))
             places = [under for place in places for under in place.next(segment.literal)]
         yield from product(*choices)
 
 
 Elements: TypeAlias = tuple[Element, ...]
 Form: TypeAlias = tuple[Segment, ...]
+Cut: TypeAlias = Callable[[Elements, str], Iterator[Elements]]
 
 
 def _may_begin(form: Form, words: Sequence[str]) -> bool:
@@ -145,7 +170,7 @@ def _may_begin(form: Form, words: Sequence[str]) -> bool:
 
 def _cut(endings: Iterable[str], word: str) -> str:
     for ending in endings:
-        if word.endswith(ending) and len(word) > len(ending):
+        if ending and word.endswith(ending) and len(word) > len(ending):
             return word.removesuffix(ending)
     return word
 
@@ -162,16 +187,20 @@ def _names_other(segment: Segment, spellings: Sequence[str], refuses: bool) -> b
     return any(others) and not judged
 
 
-def _capitals(segment: Segment, place: _Place) -> Segment:
-    """Give the form of a segment that matches keys in capitals, where keys may stand."""
+def _keys(segment: Segment, place: _Place, cut: Cut) -> Iterator[Segment]:
+    """Give the forms of a segment that match keys as they are judged, where keys may stand."""
     if segment.literal is not None:
-        return _literal(place.upper(segment.literal))
-    return Segment.of([_upper(element) for element in segment.elements]) if place.shapes else segment
+        yield _literal(place.key(segment.literal))
+        return
+    for shape in (SHAPES[name] for name in place.shapes):
+        elements = tuple(_folded(element, shape.fold) for element in segment.elements)
+        left = cut(elements, shape.ending) if shape.ending else ()
+        yield from (Segment.of(kept) for kept in (elements, *left) if kept)
 
 
-def _upper(element: Element) -> Element:
-    options = dict.fromkeys(option.upper() for option in element.options)
-    return replace(element, text=element.text.upper(), options=tuple(options))
+def _folded(element: Element, fold: Callable[[str], str]) -> Element:
+    options = dict.fromkeys(fold(option) for option in element.options)
+    return replace(element, text=fold(element.text), options=tuple(options))
 
 
 def _cut_word(elements: Elements, ending: str) -> Iterator[Elements]:

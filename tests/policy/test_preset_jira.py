@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import csv
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
-from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from judging import MISSING_SCOPE, SCOPES, enough, from_scope, judged, operations, preset_file
 
-from patmiddleware.model import Allowed, Denied, Grant, Reason, Request
+from patmiddleware.model import Allowed, Denied, Reason
 from patmiddleware.policy import Policy
 
-SCOPES = ("READ", "WRITE", "ADMIN", "SYSTEM_ADMIN")
-MISSING_SCOPE = "(none)"
 WORDS = {
     "issueIdOrKey": "ABC-1",
     "epicIdOrKey": "ABC-1",
@@ -60,24 +57,13 @@ def preset(mount: str = "") -> Policy:
     return Policy.preset("jira", mount=mount)
 
 
-def holder(scope: str, **limits: str) -> Grant:
-    allowed = {name: frozenset({value}) for name, value in limits.items()}
-    return Grant(token_id="1", owner="alice", scopes=frozenset({scope}) - {MISSING_SCOPE}, limits=allowed)
-
-
 def decide(method: str, path: str, scope: str, **limits: str) -> Allowed | Denied:
-    return preset().decide(holder(scope, **limits), Request(method, path))
+    return judged(preset(), method, path, scope, **limits)
 
 
 def admitted(method: str, path: str, policy: Policy | None = None) -> list[str]:
     """Give the scopes that are enough."""
-    policy = policy or preset()
-    request = Request(method, path)
-    return [scope for scope in SCOPES if isinstance(policy.decide(holder(scope), request), Allowed)]
-
-
-def from_scope(scope: str) -> list[str]:
-    return list(SCOPES[SCOPES.index(scope) :])
+    return enough(policy or preset(), method, path)
 
 
 def fill(template: str, values: dict[str, str]) -> str:
@@ -278,27 +264,15 @@ def test_mount_opens_nothing_beside_it(path: str) -> None:
     assert admitted("GET", path, preset("/jira")) == []
 
 
-@cache
-def table() -> dict[str, dict[str, list[str]]]:
-    text = files("patmiddleware.policy").joinpath("presets", "jira.toml").read_text("utf-8")
-    operations: dict[str, dict[str, list[str]]] = tomllib.loads(text)["operations"]
-    return operations
-
-
 def test_table_has_each_operation_once() -> None:
     """No two rows mean the same requests, whatever they call the parameters."""
-    shapes = Counter(
-        (method, re.sub(r"\{[^}]*\}", "{}", path))
-        for methods in table().values()
-        for method, paths in methods.items()
-        for path in paths
-    )
+    shapes = Counter((method, re.sub(r"\{[^}]*\}", "{}", path)) for _, method, path in operations("jira"))
 
     assert [shape for shape, count in shapes.items() if count > 1] == []
 
 
 def test_exempt_names_known_operations() -> None:
     """What is open to tokens with limits is an operation of READ, spelled as in the table."""
-    text = files("patmiddleware.policy").joinpath("presets", "jira.toml").read_text("utf-8")
+    reading = {path for scope, method, path in operations("jira") if (scope, method) == ("READ", "GET")}
 
-    assert set(tomllib.loads(text)["exempt"]) - set(table()["READ"]["GET"]) == set()
+    assert set(preset_file("jira")["exempt"]) - reading == set()

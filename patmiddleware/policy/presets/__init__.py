@@ -129,7 +129,7 @@ def _fallbacks(name: str, mount: str, data: _File) -> Iterator[Rule]:
     strictest: dict[tuple[str, str], str] = {}
     for scope, methods in data["operations"].items():
         for method, paths in methods.items():
-            for family in filter(None, map(_family, paths)):
+            for family in filter(None, (_family(path, data.get("root", "")) for path in paths)):
                 known = strictest.setdefault((method, family), scope)
                 strictest[method, family] = max(known, scope, key=strength.index)
     for (method, family), scope in strictest.items():
@@ -156,9 +156,9 @@ def _order(scopes: Iterable[str]) -> list[str]:
     return list(scopes)
 
 
-def _family(path: str) -> str | None:
+def _family(path: str, root: str) -> str | None:
     segments = split(path)
-    if len(segments) <= _MODULE:
+    if len(segments) <= _MODULE or not path.startswith(f"{root}/"):
         return None
     family = segments[: _MODULE + (2 if _VERSION.fullmatch(segments[_MODULE]) else 1)]
     return None if any("{" in segment for segment in family) else "/" + "/".join(family)
