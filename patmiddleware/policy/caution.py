@@ -51,4 +51,6 @@ def _meet(pattern: Pattern, place: Pattern) -> bool:
 def _overlap(one: Segment, other: Segment) -> bool:
     if other.literal is not None:
         return one.match(other.literal) is not None
-    return one.literal is None or other.match(one.literal) is not None
+    if one.literal is not None:
+        return other.match(one.literal) is not None
+    return one.prefix.startswith(other.prefix) or other.prefix.startswith(one.prefix)
