@@ -77,6 +77,8 @@ ROWS: Mapping[Reason, Row] = {
     ),
 }
 
+# By these Jira's clients tell a failed login from a page that needs one.
+_JIRA_401 = [("X-AUSERNAME", "anonymous"), ("X-Seraph-LoginReason", "AUTHENTICATED_FAILED")]
 _TITLES = {
     400: "Bad Request",
     401: "Unauthorized",
@@ -120,6 +122,7 @@ class Refusals:
         else:
             hint = f"{', '.join(_BODIES)}, or a callable"
             raise ConfigurationError(f"{errors!r} is no shape of an error", setting="errors", hint=hint)
+        self._seraph = errors == "jira"
 
     def __call__(
         self, denied: Denied, environ: WSGIEnvironment, start_response: StartResponse, request_id: str
@@ -133,6 +136,8 @@ class Refusals:
             ("Cache-Control", "no-store"),
             *self._challenges.headers(row.challenge, denied),
         ]
+        if self._seraph and row.status == 401:
+            headers += _JIRA_401 if row.challenge == "invalid_token" else _JIRA_401[:1]
         if row.status == 503:
             headers.append(("Retry-After", str(RETRY_AFTER)))
         start_response(f"{row.status} {_TITLES[row.status]}", headers)

@@ -364,3 +364,24 @@ def test_unknown_shape_is_refused() -> None:
         Refusals(BEARER, errors="jra")
 
     assert [problem.setting for problem in caught.value.problems] == ["errors"]
+
+
+@pytest.mark.parametrize(
+    ("errors", "reason", "expected"),
+    [
+        ("jira", Reason.UNKNOWN, ["anonymous", "AUTHENTICATED_FAILED"]),
+        ("jira", Reason.EXPIRED, ["anonymous", "AUTHENTICATED_FAILED"]),
+        ("jira", Reason.MISSING, ["anonymous"]),
+        ("jira", Reason.DENIED, []),
+        ("problem", Reason.UNKNOWN, []),
+    ],
+)
+def test_jiras_clients_hear_of_a_failed_login_as_jira_says_it(errors: str, reason: Reason, expected: list[str]) -> None:
+    """In its headers, and the same for every token that is not good."""
+    told: list[tuple[str, str]] = []
+
+    Refusals(frozenset({"basic"}), errors=errors)(
+        Denied(reason), {}, lambda status, headers: told.extend(headers), "id"
+    )
+
+    assert [value for name, value in told if name in ("X-AUSERNAME", "X-Seraph-LoginReason")] == expected
