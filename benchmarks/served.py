@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from patmiddleware import PATMiddleware
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 16
 START_SECONDS = 20.0
-_BODY = b"x" * 1_024
+BODY = b"x" * 1_024
 _ROOT = Path(__file__).parent.parent
 
 
@@ -32,8 +34,8 @@ def alone() -> WSGIApplication:
     """Make an application that answers 1 KB."""
 
     def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(_BODY)))])
-        return [_BODY]
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(BODY)))])
+        return [BODY]
 
     return application
 
@@ -59,25 +61,48 @@ def measure_granian(rounds: int, seconds: float) -> dict[str, list[float]]:
     secret = secrets(10_000)[5_000]
     figures: dict[str, list[float]] = {"alone": [], "guarded": []}
     with ExitStack() as stack:
-        ports = {name: stack.enter_context(_granian(name)) for name in figures}
-        _prove(ports, secret)
+        ports = {name: stack.enter_context(granian(f"{__package__}.served:{name}")) for name in figures}
+        prove(ports["alone"], "alone, under granian", None, 200)
+        prove(ports["guarded"], "guarded, under granian", None, 401)
+        prove(ports["guarded"], "guarded, under granian", secret, 200)
         for name in ports:
-            _load(ports[name], secret, seconds)  # warms up
+            load(ports[name], secret, seconds)  # warms up
         for _ in progress(range(rounds), "rounds under granian"):
             for name, rates in figures.items():
-                rates.append(_load(ports[name], secret, seconds))
+                rates.append(load(ports[name], secret, seconds))
     return figures
 
 
 @contextmanager
-def _granian(factory: str) -> Iterator[int]:
+def granian(target: str, environ: Mapping[str, str] = MappingProxyType({})) -> Iterator[int]:
+    """Run a factory of an application under granian, with one worker and one thread, and give its port.
+
+    Args:
+        target: ``module:factory``.
+        environ: more variables of its environment.
+    """
     port = _free_port()
-    target = f"{__package__}.served:{factory}"
     options = f"--interface wsgi --host 127.0.0.1 --port {port} --workers 1 --blocking-threads 1 --no-log --factory"
-    server = subprocess.Popen([sys.executable, "-m", "granian", *options.split(), target], cwd=_ROOT)
+    with running([sys.executable, "-m", "granian", *options.split(), target], port, environ):
+        yield port
+
+
+@contextmanager
+def gthread(target: str, environ: Mapping[str, str] = MappingProxyType({})) -> Iterator[int]:
+    """Run the same under gunicorn, with two workers of eight threads each."""
+    port = _free_port()
+    options = f"--bind 127.0.0.1:{port} --worker-class gthread --workers 2 --threads 8 --log-level error"
+    with running([sys.executable, "-m", "gunicorn", *options.split(), f"{target}()"], port, environ):
+        yield port
+
+
+@contextmanager
+def running(command: Sequence[str], port: int, environ: Mapping[str, str]) -> Iterator[None]:
+    """Run a server until it is not needed any more."""
+    server = subprocess.Popen(command, cwd=_ROOT, env={**os.environ, **environ})
     try:
         _await(port, server)
-        yield port
+        yield
     finally:
         server.terminate()
         server.wait()
@@ -98,28 +123,29 @@ def _await(port: int, server: subprocess.Popen[bytes]) -> None:
             sleep(0.05)
         else:
             return
-    raise WrongAnswerError("granian did not start")
+    raise WrongAnswerError("a server did not start")
 
 
-def _prove(ports: Mapping[str, int], secret: str) -> None:
-    for name, headers, expected in (
-        ("alone", {}, 200),
-        ("guarded", {}, 401),
-        ("guarded", {"Authorization": bearer(secret)}, 200),
-    ):
-        connection = HTTPConnection("127.0.0.1", ports[name], timeout=10.0)
-        connection.request("GET", PATH, headers=headers)
-        given = connection.getresponse().status
-        connection.close()
-        if given != expected:
-            raise WrongAnswerError(f"under granian, {name}: the answer was {given} and should have been {expected}")
+def prove(port: int, name: str, secret: str | None, expected: int) -> None:
+    """Ask once, with a token or without.
+
+    Raises:
+        WrongAnswerError: when it is not answered as it must.
+    """
+    connection = HTTPConnection("127.0.0.1", port, timeout=10.0)
+    connection.request("GET", PATH, headers={} if secret is None else {"Authorization": bearer(secret)})
+    answer = connection.getresponse()
+    given, body = answer.status, answer.read()
+    connection.close()
+    if given != expected or (given == 200 and body != BODY):
+        raise WrongAnswerError(f"{name}: the answer was {given} and should have been {expected}")
 
 
-def _load(port: int, secret: str, seconds: float) -> float:
+def load(port: int, secret: str, seconds: float) -> float:
     """Load a server from a process of its own, and give the requests a second."""
     command = [sys.executable, "-m", f"{__package__}.load", str(port), bearer(secret), str(CONNECTIONS), str(seconds)]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=seconds + 60.0, check=False)
     if done.returncode:
-        raise WrongAnswerError(f"under granian: {done.stderr.strip()}")
+        raise WrongAnswerError(f"under load: {done.stderr.strip()}")
     rate: float = json.loads(done.stdout)["rate"]
     return rate
