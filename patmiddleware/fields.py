@@ -11,7 +11,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_interface
 from unicodedata import category
 
 from .errors import RefusedError
-from .model import Network
+from .model import RESERVED, Network
 
 TEXT_LENGTH = 255
 
@@ -73,11 +73,11 @@ def check_attributes(attributes: object) -> Mapping[str, str]:
     """Give the attributes, if they are pairs of text that any store can keep.
 
     Raises:
-        RefusedError: when one is not.
+        RefusedError: when one is not, or has a name that is kept for this package.
     """
     if not isinstance(attributes, Mapping):
         raise RefusedError("attributes must map names to text")
-    return {_text("the name of an attribute", name): _storable(name, text) for name, text in attributes.items()}
+    return {_attribute(name): _storable(name, text) for name, text in attributes.items()}
 
 
 def _scope(name: object) -> str:
@@ -99,6 +99,13 @@ def _text(what: str, text: object) -> str:
     if any(category(character) in ("Cc", "Cs") for character in text):
         raise RefusedError(f"{what} has a control character or half a character in it: leave that out")
     return text
+
+
+def _attribute(name: object) -> str:
+    name = _text("the name of an attribute", name)
+    if name.startswith(RESERVED):
+        raise RefusedError(f"the attribute {name!r} can't be set: choose a name that does not begin with {RESERVED!r}")
+    return name
 
 
 def _storable(name: object, text: object) -> str:

@@ -15,10 +15,12 @@ from typing import cast
 
 from .errors import ConfigurationError, RefusedError
 from .interfaces import AccessPolicy
-from .model import Grant, Network, Owner, Token
+from .model import SESSION, Grant, Network, Owner, Token
 
 NEVER = timedelta.max
 """The lifetime of a token that does not expire."""
+
+_NAMED = 240  # characters of a token's name that its sessions are named by: a name has 255 at the most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +243,33 @@ def as_child(draft: Token, parent: Token, scopes: KnownScopes, *, lifetime_asked
         expires=expires,
         networks=_narrowed_networks(draft.networks, parent.networks),
         limits=_narrowed_limits(draft.limits, parent.limits),
+    )
+
+
+def session_of(parent: Token, id: str, now: datetime, lifetime: timedelta) -> Token:
+    """Give a session of a token: a child that has all that the token has, for a while.
+
+    Args:
+        parent: must be live.
+        id: of the session.
+        now: aware.
+        lifetime: cut to what is left of the token's.
+
+    Raises:
+        RefusedError: when the calendar ends before.
+    """
+    return replace(
+        parent,
+        id=id,
+        name=f"{parent.name[:_NAMED]} (session)",
+        created=now,
+        expires=earliest(end(now, lifetime), parent.expires),
+        created_by=parent.owner,
+        parent=parent.id,
+        family="",
+        replaces=None,
+        last_used=None,
+        attributes=SESSION,
     )
 
 

@@ -29,6 +29,8 @@ from .model import NO_LIMITS, NOTHING, Credential, Grant, Minted, Network, Owner
 from .tokens import DEFAULT_PREFIX, check_prefix, may_exist, mint_secret
 
 ID_BYTES = 8
+MOST_SESSIONS = 1_000
+"""How many sessions of a token live at once; the oldest gives way to one more."""
 DEFAULT_LIMITS = IssuerLimits()
 DEFAULT_OVERLAP = timedelta(hours=1)
 
@@ -171,6 +173,31 @@ class Issuer:
         self._tell("token.adopted", draft, by=by)
         return draft
 
+    def open_session(self, grant: Grant, lifetime: timedelta, *, request_id: str | None = None) -> Minted:
+        """Make a session of a token: a child with all that the token has, which is good as a cookie alone.
+
+        Whoever may use a token may do so, whatever the limits say of making tokens, and sessions are not counted. Those
+        of the same token that are over are forgotten.
+
+        Args:
+            grant: of the token.
+            lifetime: cut to what is left of the token's.
+            request_id: for the audit.
+
+        Raises:
+            RefusedError: when the grant is not a token's that is valid still, or is a session's.
+            BackendUnavailable: when the store can't be asked or written.
+        """
+        if grant.token_id is None:
+            raise RefusedError("a session is opened with a token, not with a password")
+        parent, now = self._parent(grant.token_id), self._now()
+        self._make_room(parent)
+        draft = issuance.session_of(parent, secrets.token_hex(ID_BYTES), now, lifetime)
+        secret = mint_secret(self._prefix)
+        self._add(draft, secret)
+        self._tell("session.created", draft, by=draft.created_by, request_id=request_id)
+        return Minted(secret, draft)
+
     def rotate(
         self,
         secret_or_id: Secret | str,
@@ -190,8 +217,8 @@ class Issuer:
 
         Raises:
             UnknownTokenError: when there is no such token.
-            RefusedError: when the token is expired, revoked, or was rotated before. To show a secret that was rotated
-                out, after its overlap, revokes the whole family.
+            RefusedError: when the token is a session, expired, revoked, or was rotated before. To show a secret that
+                was rotated out, after its overlap, revokes the whole family.
             BackendUnavailable: when the store can't be asked or written.
         """
         if lifetime is not None:
@@ -296,12 +323,12 @@ class Issuer:
 
     def _add(self, token: Token, secret: str) -> None:
         with _counting if self.limits.maximum_per_owner is not None else nullcontext():
-            self._judge_number(token.owner, more=1)
+            self._judge_number(token, more=1)
             self.store.add(token, secret)
             try:
                 # Judged once more now that nobody can overlook it: another process may have added one to the number
                 # meanwhile, or revoked the parent and found no child.
-                self._judge_number(token.owner)
+                self._judge_number(token)
                 self._judge_parent(token)
             except (RefusedError, BackendError):
                 self.store.remove(token.id)
@@ -309,16 +336,26 @@ class Issuer:
             finally:
                 announce(self.store)
 
-    def _judge_number(self, owner: str, more: int = 0) -> None:
-        most = self.limits.maximum_per_owner
-        if most is not None and len(self._lineage.heads(owner)) + more > most:
+    def _judge_number(self, token: Token, more: int = 0) -> None:
+        most, owner = self.limits.maximum_per_owner, token.owner
+        if most is not None and not token.is_session and len(self._lineage.heads(owner)) + more > most:
             raise RefusedError(f"{owner!r} may have {most} live tokens: revoke one that is not needed any more")
 
     def _parent(self, id: str) -> Token:
         parent = self.store.get(id)
         if parent is None or not is_live(parent, self._now()):
             raise RefusedError("the token that this one would depend on is not valid any more: log in again")
+        if parent.is_session:
+            raise RefusedError("a session makes no tokens: use the token that it was opened with")
         return parent
+
+    def _make_room(self, parent: Token) -> None:
+        """Forget the sessions of a token that are over, and the oldest ones where too many live."""
+        sessions = [token for token in self.store.list(parent=parent.id) if token.is_session]
+        live = sorted(self._lineage.live(sessions), key=lambda token: token.created)
+        kept = {token.id for token in live[-MOST_SESSIONS + 1 :]}
+        if gone := [token.id for token in sessions if token.id not in kept]:
+            self._lineage.forget(gone)
 
     def _judge_parent(self, token: Token) -> None:
         if token.parent is not None and earliest(token.expires, self._parent(token.parent).expires) != token.expires:
@@ -346,6 +383,8 @@ class Issuer:
 
     def _judge_rotation(self, token: Token, shown: bool) -> None:
         """Refuse what can't be rotated; where a thief must be thought of, revoke its family before."""
+        if token.is_session:
+            raise RefusedError("a session is not rotated: open another one with its token")
         successor = self._lineage.successor(token)
         live = is_live(token, self._now())
         if successor is not None and shown and not live:
@@ -393,16 +432,20 @@ class Issuer:
         ids = []
         for token in revoked:
             revocation = token.revoked or Revocation(self._now())
-            self._tell("token.revoked", token, by=revocation.by, why=revocation.why)
+            self._tell(
+                "session.ended" if token.is_session else "token.revoked", token, by=revocation.by, why=revocation.why
+            )
             ids.append(token.id)
         return tuple(ids)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
 
-    def _tell(self, event: str, token: Token, *, by: str | None = None, why: str = "") -> None:
+    def _tell(
+        self, event: str, token: Token, *, by: str | None = None, why: str = "", request_id: str | None = None
+    ) -> None:
         if self._audit is not None:
-            tell(self._audit, self._clock(), event, token, by=by, why=why)
+            tell(self._audit, self._clock(), event, token, by=by, why=why, request_id=request_id)
 
     def list(
         self,
@@ -427,7 +470,16 @@ class Issuer:
         )
 
 
-def tell(audit: AuditLog, now: float, event: str, token: Token, *, by: str | None = None, why: str = "") -> None:
+def tell(
+    audit: AuditLog,
+    now: float,
+    event: str,
+    token: Token,
+    *,
+    by: str | None = None,
+    why: str = "",
+    request_id: str | None = None,
+) -> None:
     """Hand an act of management to the audit, with what is known of its token."""
     audit.event(
         now,
@@ -437,9 +489,11 @@ def tell(audit: AuditLog, now: float, event: str, token: Token, *, by: str | Non
         owner=token.owner,
         scopes=" ".join(sorted(token.scopes)),
         expires=None if token.expires is None else token.expires.isoformat(),
+        parent=token.parent,
         replaces=token.replaces,
         by=by,
         why=why or None,
+        request_id=request_id,
     )
 
 

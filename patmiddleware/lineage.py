@@ -48,10 +48,10 @@ class Lineage:
         return [token for token in tokens if is_live(token, now)]
 
     def heads(self, owner: str) -> list[Token]:
-        """Give the live tokens of an owner, without those that live on beside their successor."""
+        """Give the live tokens of an owner, without sessions, and without those that live on beside their successor."""
         unrevoked = self._store.list(owner=owner, revoked=False)
         replaced = {token.replaces for token in unrevoked}
-        return [token for token in self.live(unrevoked) if token.id not in replaced]
+        return [token for token in self.live(unrevoked) if token.id not in replaced and not token.is_session]
 
     def successor(self, token: Token) -> Token | None:
         """Give the token that replaced this one, if one did."""

@@ -21,6 +21,11 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOTHING: Mapping[str, str] = MappingProxyType({})
 NO_LIMITS: Mapping[str, frozenset[str]] = MappingProxyType({})
 
+RESERVED = "patmiddleware."
+"""What the names of attributes begin with that only this package sets."""
+SESSION: Mapping[str, str] = MappingProxyType({f"{RESERVED}kind": "session"})
+"""The attribute that makes a token a session."""
+
 
 class Secret:
     """A token string in hand. Its repr and str hide it; it is never stored, logged or left in the environ.
@@ -221,6 +226,11 @@ class Token:
         settle(self, "family", self.family or self.id)
         _aware("created", self.created)
         _aware("expires", self.expires)
+
+    @property
+    def is_session(self) -> bool:
+        """Whether it is a session: good as a cookie alone, as which nothing else is good."""
+        return SESSION.items() <= self.attributes.items()
 
 
 @dataclass(frozen=True, slots=True)

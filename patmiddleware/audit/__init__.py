@@ -12,8 +12,9 @@ A decision::
 ``decision`` is ``allowed``, ``denied``, or ``observed`` (an observing policy let it pass; ``reason`` is why it would
 have been refused). ``who`` and ``token`` are also told of a token that is known and was refused: expired, revoked, or
 not of this owner. ``needed`` is there where some scope would have been enough, ``"passwords":true`` where a password
-got in instead of a token. An act of management has ``event`` (``token.created``, ``token.revoked`` …) and what is known
-of ``by``, ``owner``, ``token`` and the like. No call takes a secret, so none can get in.
+got in instead of a token. An act of management has ``event`` (``token.created``, ``token.revoked``,
+``session.created``, ``session.ended`` …) and what is known of ``by``, ``owner``, ``token`` and the like;
+``session.refused`` is a login that failed, and ``why`` its reason. No call takes a secret, so none can get in.
 """
 
 from __future__ import annotations
