@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -24,6 +25,7 @@ ErrorBody: TypeAlias = Callable[[Denied, int, str], tuple[str, bytes]]
 Challenge: TypeAlias = Literal["none", "plain", "invalid_token", "invalid_request", "insufficient_scope"]
 
 RETRY_AFTER = 5  # seconds, in a 503
+JSON = "application/json;charset=UTF-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,9 @@ class Refusals:
         realm: shown in challenges.
         errors: ``problem`` (RFC 9457), ``jira``, or a callable of your own.
 
+    Attributes:
+        body: makes the body of a refusal.
+
     Raises:
         ConfigurationError: for a realm that can't stand in a header, or an unknown shape.
     """
@@ -116,9 +121,9 @@ class Refusals:
     def __init__(self, schemes: frozenset[str], realm: str = "api", errors: str | ErrorBody = "problem") -> None:
         self._challenges = _Challenges(schemes, quoted(realm))
         if callable(errors):
-            self._body: ErrorBody = errors
+            self.body: ErrorBody = errors
         elif errors in _BODIES:
-            self._body = _BODIES[errors]
+            self.body = _BODIES[errors]
         else:
             hint = f"{', '.join(_BODIES)}, or a callable"
             raise ConfigurationError(f"{errors!r} is no shape of an error", setting="errors", hint=hint)
@@ -129,7 +134,7 @@ class Refusals:
     ) -> Iterable[bytes]:
         """Answer one refusal; ``HEAD`` gets the length and no body."""
         row = ROWS[denied.reason]
-        content_type, body = self._body(denied, row.status, request_id)
+        content_type, body = self.body(denied, row.status, request_id)
         headers = [
             ("Content-Type", content_type),
             ("Content-Length", str(len(body))),
@@ -142,6 +147,12 @@ class Refusals:
             headers.append(("Retry-After", str(RETRY_AFTER)))
         start_response(f"{row.status} {_TITLES[row.status]}", headers)
         return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
+
+    def saying(self, body: ErrorBody) -> Refusals:
+        """Give one that answers alike, but for the body."""
+        other = copy(self)
+        other.body = body
+        return other
 
 
 class _Challenges:
@@ -204,8 +215,12 @@ def _problem(denied: Denied, status: int, request_id: str) -> tuple[str, bytes]:
 
 
 def _jira(denied: Denied, status: int, request_id: str) -> tuple[str, bytes]:
-    answer = {"errorMessages": [f"{explanation(denied)} (request {request_id})"], "errors": {}}
-    return "application/json;charset=UTF-8", json.dumps(answer).encode()
+    return in_jiras_shape(f"{explanation(denied)} (request {request_id})")
+
+
+def in_jiras_shape(text: str) -> tuple[str, bytes]:
+    """Give an error as Jira words it: a content type and a body."""
+    return JSON, json.dumps({"errorMessages": [text], "errors": {}}).encode()
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -28,20 +28,21 @@ class Place:
     Attributes:
         method: an upper-case token.
         path: the one that is judged.
-        matched: what the rules say about it, where the policy is ours.
+        matched: what the rules say about it, where they are ours.
+        judges: whether they are.
         ignores: whether a rule may say that the credential is not ours to read.
     """
 
-    __slots__ = ("asks_address", "ignores", "matched", "method", "path")
+    __slots__ = ("asks_address", "ignores", "judges", "matched", "method", "path")
 
-    def __init__(self, method: str, path: str, matched: Matched) -> None:
-        self.method, self.path, self.matched = method, path, matched
+    def __init__(self, method: str, path: str, matched: Matched, judges: bool) -> None:
+        self.method, self.path, self.matched, self.judges = method, path, matched, judges
         self.asks_address = matched.asks_address
         self.ignores = any(hit.rule.ignore_credentials for hit in matched.public)
 
 
 _NOTHING = Matched()
-_ANYWHERE = Place("", "", _NOTHING)
+_ANYWHERE = Place("", "", _NOTHING, judges=False)
 
 
 class Rulebook:
@@ -53,6 +54,7 @@ class Rulebook:
         checks_raw: whether the raw target must agree with the path.
         needs_path: whether somebody else asks for the path, though there is no policy.
         lenient: let pass what only lacks a credential or a rule, for an application that decides itself.
+        own: public rules of the gate itself: where one matches, the policy is not asked.
     """
 
     def __init__(
@@ -63,14 +65,15 @@ class Rulebook:
         checks_raw: bool = True,
         needs_path: bool = False,
         lenient: bool = False,
+        own: Policy | None = None,
     ) -> None:
         if policy is not None and (isinstance(policy, type) or not callable(getattr(policy, "decide", None))):
             raise ConfigurationError(f"{policy!r} has no method decide(grant, request)", setting="policy")
         # A subclass may decide otherwise: then it is asked as anybody's policy is.
         self._ours = policy if isinstance(policy, Policy) and type(policy).decide is Policy.decide else None
-        self._policy, self._addresses = policy, addresses
+        self._policy, self._addresses, self._own = policy, addresses, own
         self._checks_raw, self._lenient = checks_raw, lenient
-        self._needs_path = needs_path or policy is not None
+        self._needs_path = needs_path or policy is not None or own is not None
         self._parameters = self._ours is not None and self._ours.allow_path_parameters
         self._places: dict[tuple[str, str], Place] = {}
 
@@ -96,12 +99,24 @@ class Rulebook:
         path = judged_path(path_info, environ.get("SCRIPT_NAME") or "", self._parameters)
         if isinstance(path, Denied):
             return path
-        place = Place(method, path, self._ours.match(method, path) if self._ours is not None else _NOTHING)
+        place = self._place(method, path)
+        if isinstance(place, Denied):
+            return place
         if path_info and len(path_info) <= _MEMO_PATH:
             if len(self._places) >= _MEMO:
                 self._places.clear()
             self._places[method, path_info] = place
         return place
+
+    def _place(self, method: str, path: str) -> Place | Denied:
+        own = _NOTHING if self._own is None else self._own.match(method, path)
+        if own.also is not None and own.also.public:  # with path parameters it is ours for some readers, not for others
+            return AMBIGUOUS
+        if own.public:
+            return Place(method, path, own, judges=True)
+        if self._ours is None:
+            return Place(method, path, _NOTHING, judges=False)
+        return Place(method, path, self._ours.match(method, path), judges=True)
 
     def ignores(self, place: Place, environ: Environ) -> bool:
         """Whether the credential is neither read nor removed at a place that ``ignores``: a public rule holds."""
@@ -120,7 +135,7 @@ class Rulebook:
             address = self._addresses.client(environ)
             if not within(address, grant.networks):
                 return Denied(Reason.NETWORK, held=grant.scopes)
-        if self._ours is not None:
+        if place.judges:
             if place.asks_address:
                 address = self._addresses.client(environ)
             # A grant's scopes are expanded already.

@@ -358,6 +358,21 @@ def test_realm_can_not_split_the_header(realm: str) -> None:
     assert [problem.setting for problem in caught.value.problems] == ["realm"]
 
 
+def test_other_words_change_the_body_alone() -> None:
+    """Status and challenges stay, and the one that they are taken from stays as it is."""
+    refusals, denied = Refusals(EVERY_SCHEME), Denied(Reason.UNKNOWN)
+    other = refusals.saying(lambda denied, status, request_id: ("text/plain", f"{status} {denied.reason}".encode()))
+
+    before, changed, after = (answer(each, denied) for each in (refusals, other, refusals))
+
+    assert (changed.status, changed.body, changed.all("WWW-Authenticate")) == (
+        before.status,
+        b"401 unknown",
+        before.all("WWW-Authenticate"),
+    )
+    assert after.body == before.body
+
+
 def test_unknown_shape_is_refused() -> None:
     """A shape that is not there is refused at the start, and those that are there are named."""
     with pytest.raises(ConfigurationError, match=r"'jra' is no shape of an error .*problem, jira") as caught:

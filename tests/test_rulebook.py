@@ -23,7 +23,11 @@ class AllowEverything:
         return Allowed()
 
 
-def rulebook(policy: Any = POLICY, **options: bool) -> Rulebook:
+OWN = Policy.from_dict({"rule": [{"id": "own", "path": "/own", "public": True}]})
+CLOSED = Policy.from_dict({"rule": [{"id": "no", "effect": "deny", "path": "/**"}]})
+
+
+def rulebook(policy: Any = POLICY, **options: Any) -> Rulebook:
     return Rulebook(policy, Addresses(), **options)
 
 
@@ -108,6 +112,28 @@ def test_path_is_not_judged_without_a_policy() -> None:
 
     assert isinstance(rulebook(None).place(odd), Place)
     assert isinstance(rulebook(None, needs_path=True).place(odd), Denied)
+
+
+@pytest.mark.parametrize(
+    "policy", [None, POLICY, CLOSED, AllowEverything()], ids=["none", "open", "closed", "another's"]
+)
+@pytest.mark.parametrize("lenient", [False, True])
+def test_rules_of_the_gate_itself_come_first(policy: object, lenient: bool) -> None:
+    """Where one of them matches the policy is not asked, whoever's it is; everywhere else they change nothing."""
+    rules, without = (rulebook(policy, lenient=lenient, own=own, needs_path=True) for own in (OWN, None))
+    own, other = (rules.place(request(path)) for path in ("/own", "/other"))
+    before = without.place(request("/other"))
+    assert isinstance(own, Place)
+    assert isinstance(other, Place)
+    assert isinstance(before, Place)
+
+    assert rules.decide(own, None, request("/own")) == Allowed("own")
+    assert rules.decide(other, None, request("/other")) == without.decide(before, None, request("/other"))
+
+
+def test_rules_of_the_gate_itself_need_the_path() -> None:
+    """Then a path is judged, also where there is no policy."""
+    assert rulebook(None, own=OWN).place(request("//own")) == Denied(Reason.AMBIGUOUS_PATH)
 
 
 def test_empty_path_below_a_mount_is_the_root() -> None:
