@@ -55,6 +55,7 @@ from .model import (
 )
 from .passwords import PasswordSettings
 from .policy import Policy
+from .session import SessionSettings
 
 __version__ = "0.1.0.dev0"
 
@@ -91,6 +92,7 @@ __all__ = [
     "Revocation",
     "Scrub",
     "Secret",
+    "SessionSettings",
     "Strategy",
     "Token",
     "TokenReader",

@@ -18,6 +18,8 @@ Environ keys that are written, after everything below that a client could have s
     the :class:`~patmiddleware.model.Secret`, with ``keep_credential`` only.
 
 Environ keys that are read: ``HTTP_AUTHORIZATION`` and the headers of API keys (removed once a credential was accepted),
+with sessions ``HTTP_COOKIE`` (their cookie is removed, others stay), ``HTTP_ORIGIN``, ``HTTP_X_ATLASSIAN_TOKEN``,
+``wsgi.url_scheme``, ``SERVER_NAME``, and, of a login, ``CONTENT_TYPE``, ``CONTENT_LENGTH`` and ``wsgi.input``; always
 ``REQUEST_METHOD``, ``PATH_INFO``, ``SCRIPT_NAME``, ``RAW_URI``, ``REQUEST_URI``, ``REMOTE_ADDR``, ``HTTP_HOST``,
 ``HTTP_USER_AGENT``, and, from a trusted proxy, ``HTTP_X_FORWARDED_FOR`` and ``HTTP_X_REQUEST_ID``.
 """

@@ -22,6 +22,9 @@ MAXIMUM_LENGTH = 4_096
 Carried: TypeAlias = tuple[str, str | None, str]
 """What ``AUTH_TYPE`` will say, the user name of Basic, and the token, whose grammar is still to be judged."""
 
+SESSION = "session"
+"""What ``accept`` says of session cookies."""
+
 SCHEMES: Mapping[str, str] = {"bearer": "Bearer", "basic": "Basic", "token": "Token"}
 """What ``accept`` says to what ``AUTH_TYPE`` says."""
 
@@ -39,14 +42,16 @@ class Carriers:
     Args:
         schemes: of the ``Authorization`` header, in lower case.
         keys: environ keys of API key headers.
+        sessions: whether session cookies are taken, where none of the others stands.
     """
 
     schemes: frozenset[str]
     keys: tuple[str, ...] = ()
+    sessions: bool = False
 
     @classmethod
     def of(cls, accept: Iterable[str]) -> Carriers:
-        """Read the ``accept`` setting: ``bearer``, ``basic``, ``token``, ``header:X-API-Key``.
+        """Read the ``accept`` setting: ``bearer``, ``basic``, ``token``, ``header:X-API-Key``, ``session``.
 
         Raises:
             ConfigurationError: when one is not known, or none is given.
@@ -58,7 +63,7 @@ class Carriers:
 
 @lru_cache(64)
 def _carriers(accept: tuple[str, ...]) -> Carriers:
-    known = ", ".join(SCHEMES)
+    known = ", ".join((*SCHEMES, SESSION))
     if not accept:
         raise ConfigurationError("is empty: no request could ever pass", setting="accept", hint=f"there are {known}")
     schemes, keys = set(), []
@@ -68,13 +73,11 @@ def _carriers(accept: tuple[str, ...]) -> Carriers:
             schemes.add(carrier)
         elif kind == "header" and colon:
             keys.append(_environ_key(name))
-        elif carrier == "session":
-            raise ConfigurationError("the carrier 'session' is not built yet", setting="accept")
-        else:
+        elif carrier != SESSION:
             raise ConfigurationError(
                 f"{carrier!r} is no carrier", setting="accept", hint=f"there are {known} and header:NAME"
             )
-    return Carriers(frozenset(schemes), tuple(dict.fromkeys(keys)))
+    return Carriers(frozenset(schemes), tuple(dict.fromkeys(keys)), SESSION in accept)
 
 
 def _environ_key(name: str) -> str:

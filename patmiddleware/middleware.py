@@ -15,7 +15,8 @@ from .backends import open_directory, open_store
 from .credentials import Carried, Carriers, credential, take
 from .errors import ConfigurationError
 from .expiry import announcing, check_name
-from .interfaces import AccessPolicy, Directory, TokenReader
+from .interfaces import AccessPolicy, Directory, TokenReader, TokenStore
+from .issuer import Issuer
 from .lastuse import LastUse
 from .model import Allowed, CacheSettings, Denied, Grant, Network, Reason, Secret
 from .passwords import PasswordGate, PasswordSettings
@@ -24,6 +25,7 @@ from .reject import ROWS, ErrorBody, Refusals
 from .requestid import believed, ids
 from .resolver import Expand, Identity, Resolver, UsernameRule, checked_bounds, username_rule
 from .rulebook import Place, Rulebook
+from .session import Endpoint, Sessions, SessionSettings
 from .tokens import DEFAULT_PREFIX
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class PATMiddleware:
             your own with ``decide``, or None: any valid token is enough, but one with limits, which nothing could keep.
         directory: where owners must exist and be active, or its address; None: nobody is asked.
         accept: where a token may stand: ``bearer``, ``basic`` (in place of the password), ``token``,
-            ``header:X-API-Key``.
+            ``header:X-API-Key``, ``session`` (a cookie, got for a token: the store must be one that can be written).
         basic_username: what the user name of Basic must be: the owner's ``match`` (exactly), ``casefold``, ``mail``
             (name or mail address), ``ignore``, or a callable ``(username, owner) -> bool``.
         realm: of the challenges.
@@ -65,6 +67,7 @@ class PATMiddleware:
         clock: seconds since the epoch.
         scrub: more, or fewer, names that are removed from every request.
         expiry_header: name of a response header that says when the token expires (RFC 3339); None: none.
+        session: how sessions are kept, where they are accepted.
 
     Raises:
         ConfigurationError: for whatever is wrong with these; nothing is opened or started then.
@@ -93,11 +96,12 @@ class PATMiddleware:
         clock: Callable[[], float] = time.time,
         scrub: Scrub | None = None,
         expiry_header: str | None = None,
+        session: SessionSettings | None = None,
     ) -> None:
         _check(app, clock, limiter)
         _check_choices(missing=missing, remote_user=remote_user, raw_target=raw_target)
         _check_kinds(realm=realm, audit=audit, passwords=passwords, keep_credential=keep_credential, scrub=scrub)
-        self.app = app
+        _check_kinds(session=session)
         self.policy = Policy.from_file(policy) if isinstance(policy, str | Path) else policy
         expand: Expand = self.policy.expand if isinstance(self.policy, Policy) else frozenset
         self._carriers = Carriers.of(accept)
@@ -107,6 +111,7 @@ class PATMiddleware:
         self._keeps_user = remote_user == "keep"
         self._annotates = missing == "annotate"
         self._keep_credential = keep_credential
+        settings = _session(session, self._carriers)
         self._taken = ("HTTP_AUTHORIZATION", *self._carriers.keys)
         self._rules = Rulebook(
             self.policy,
@@ -114,6 +119,7 @@ class PATMiddleware:
             checks_raw=raw_target == "check",
             needs_path=passwords is not None,
             lenient=self._annotates,
+            own=None if settings is None else settings.rules(),
         )
         self._refuse = Refusals(self._carriers.schemes, realm, errors)
         self._audit = AuditLog(audit) if isinstance(audit, str) else audit
@@ -127,6 +133,8 @@ class PATMiddleware:
         self._prefix: str = getattr(self.store, "prefix", DEFAULT_PREFIX)
         self._resolver = Resolver(self.store, self.directory, settings=bounds, basic_username=rule, expand=expand)
         self._last_use = LastUse(self.store, interval=NOTE_SECONDS)
+        self._sessions = None if settings is None else self._before(app, settings)
+        self.app = self._sessions or app
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request: ``self.app`` untouched, or a refusal."""
@@ -185,6 +193,8 @@ class PATMiddleware:
 
     def _identify(self, environ: Environ, header: str | None, place: Place, wall: float) -> Identity | Denied | None:
         carried = take(environ, self._carriers)
+        if carried is None and self._sessions is not None:
+            return self._sessions.identify(environ, wall)
         if not isinstance(carried, tuple):
             return carried
         found = self._resolver.resolve(carried, wall, header)
@@ -193,8 +203,8 @@ class PATMiddleware:
         return found
 
     def _without(self, denied: Denied, place: Place, environ: Environ) -> tuple[Allowed | Denied, Denied | None]:
-        """Go on without a grant where that is asked for, though the credential is bad; never through an outage."""
-        if not self._annotates or denied.reason is Reason.UNAVAILABLE:
+        """Go on without a grant where that is asked for, though the credential is bad; never through what binds."""
+        if not self._annotates or denied.reason in _BINDING:
             return denied, None
         decision = self._rules.decide(place, None, environ)
         return (denied, None) if isinstance(decision, Denied) else (decision, denied)
@@ -209,6 +219,23 @@ class PATMiddleware:
         if admitted is None:
             return denied
         return Identity(admitted) if isinstance(admitted, Grant) else admitted
+
+    def _before(self, app: WSGIApplication, settings: SessionSettings) -> Sessions:
+        """Put the sessions before the application."""
+        if not isinstance(self.store, TokenStore):
+            message = f"sessions are made in the store, and {type(self.store).__name__} can only be read"
+            raise ConfigurationError(message, setting="accept", hint="leave 'session' out, or give another store")
+        endpoint = Endpoint(
+            settings,
+            issuer=Issuer(self.store, clock=self._clock, audit=self._audit),
+            resolver=self._resolver,
+            addresses=self._addresses,
+            refuse=self._refuse,
+            note=self._note,
+            clock=self._clock,
+            audit=self._audit,
+        )
+        return Sessions(app, settings, self._resolver, endpoint)
 
     def _annotate_none(self, environ: Environ, invalid: Denied | None) -> None:
         if invalid is not None and self._keeps_user:
@@ -272,6 +299,8 @@ def _check_kinds(**options: object) -> None:
             raise ConfigurationError(f"takes {known}, not {type(value).__name__}", setting=name)
 
 
+_BINDING = (Reason.UNAVAILABLE, Reason.DENIED)
+"""What is no matter of the credential alone, and so refused however lenient the gate is."""
 _CHOICES = {"missing": ("reject", "annotate"), "remote_user": ("scrub", "keep"), "raw_target": ("check", "ignore")}
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "realm": (str,),
@@ -279,7 +308,14 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "passwords": (PasswordSettings, NoneType),
     "keep_credential": (bool,),
     "scrub": (Scrub, NoneType),
+    "session": (SessionSettings, NoneType),
 }
+
+
+def _session(session: SessionSettings | None, carriers: Carriers) -> SessionSettings | None:
+    if session is not None and not carriers.sessions:
+        raise ConfigurationError("sessions are not accepted", setting="session", hint="add 'session' to accept")
+    return (session or SessionSettings()) if carriers.sessions else None
 
 
 def _scrub(scrub: Scrub | None, remote_user: str, carriers: Carriers) -> Scrub:

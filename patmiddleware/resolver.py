@@ -147,6 +147,8 @@ class Resolver:
         token = entry.value
         if token is None:
             return Denied(Reason.UNKNOWN)
+        if token.is_session != (found.scheme == "Session"):  # so that a stolen cookie is a cookie and no more
+            return Denied(Reason.UNKNOWN, token=token)
         if dead := _dead(token, wall):
             return Denied(dead, token=token)
         person = self._owner(token, wall)

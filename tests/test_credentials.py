@@ -408,7 +408,7 @@ def test_carriers_are_read(accept: tuple[str, ...], schemes: set[str], keys: tup
         (("header",), "'header' is no carrier"),
         (("query:token",), "'query:token' is no carrier"),
         (("form:token",), "'form:token' is no carrier"),
-        (("session",), "not built yet"),
+        (("Session",), "'Session' is no carrier"),
         (("header:",), "can't be the header"),
         (("header:X Key",), "can't be the header"),
         (("header:X-Key\r\n",), "can't be the header"),

@@ -37,6 +37,7 @@ GATES: dict[str, dict[str, Any]] = {
     "with a policy": {"policy": POLICY},
     "with an expiry header": {"expiry_header": "X-Token-Expires"},
     "annotating": {"missing": "annotate", "policy": POLICY},
+    "with sessions": {"accept": ("bearer", "session"), "policy": POLICY},
 }
 gates = pytest.mark.parametrize("options", GATES.values(), ids=GATES)
 

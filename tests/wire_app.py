@@ -26,7 +26,7 @@ from patmiddleware import (
     Token,
 )
 from patmiddleware.backends.memory import MemoryStore, StaticDirectory
-from patmiddleware.model import Request
+from patmiddleware.model import SESSION, Request
 from patmiddleware.tokens import mint_secret
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def echo(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
         "user": environ.get("REMOTE_USER"),
         "owner": grant.owner if grant else None,
         "has_credential": "HTTP_AUTHORIZATION" in environ,
+        "cookies": environ.get("HTTP_COOKIE"),
         "identity": sorted(key for key in environ if key not in OURS and IDENTITY.search(key)),
     }
     text = f"{MARK}{json.dumps(seen)}"
@@ -91,6 +92,8 @@ class Store(MemoryStore):
         for token in (
             good,
             replace(good, id="bob", owner="bob"),
+            replace(good, id="session", attributes=SESSION),
+            replace(good, id="session of bob", owner="bob", attributes=SESSION),
             replace(good, id="writer", scopes=frozenset({"write"})),
             replace(good, id="expired", expires=now - timedelta(seconds=1)),
             replace(good, id="revoked", revoked=Revocation(now)),
@@ -148,6 +151,7 @@ _gates: Mapping[str, WSGIApplication] = {
     "table.example": _gate(),
     "keys.example": _gate(accept=["header:X-API-Key"]),
     "jira.example": _gate(errors="jira"),
+    "sessions.example": _gate(accept=["bearer", "basic", "session"]),
     "annotate.example": _gate(missing="annotate"),
 }
 _watched = _gate(policy=Watching(WATCHED))
