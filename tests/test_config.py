@@ -33,6 +33,7 @@ from patmiddleware.issuer import Issuer, IssuerLimits
 from patmiddleware.middleware import PATMiddleware
 from patmiddleware.model import CacheSettings
 from patmiddleware.passwords import PasswordSettings
+from patmiddleware.session import SessionSettings
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 STORE = '[store]\nurl = "memory:"\n'
@@ -78,7 +79,7 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
                 "PAT-E103",
                 "relm",
                 "there is no such setting",
-                "there are: app, audit, directory, issuer, middleware, passwords, policy, server, store",
+                "there are: app, audit, directory, issuer, middleware, passwords, policy, server, session, store",
             )
         ],
     ),
@@ -329,6 +330,29 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
             ),
         ],
     ),
+    "sessions that are not accepted": (
+        STORE + "[session]\n",
+        [
+            (
+                "PAT-E106",
+                "session",
+                "there are sessions, but they aren't accepted",
+                "add 'session' to middleware.accept",
+            )
+        ],
+    ),
+    "sessions that never end, on a path that is none": (
+        STORE + "[middleware]\naccept = ['session']\n[session]\nlifetime = 'never'\npath = 'jira'\n",
+        [
+            (
+                "PAT-E035",
+                "session.lifetime",
+                "can't be None",
+                "a time span above zero, of 30 days at the most",
+            ),
+            ("PAT-E035", "session.path", "can't be 'jira'", "a plain path such as /jira, or / alone"),
+        ],
+    ),
     "wrong in three tables": (
         "[store]\nurl = 3\n[server]\nthreads = 0\n[middleware]\nrealm = 1",
         [
@@ -353,7 +377,7 @@ def test_every_setting_is_read() -> None:
     config = read(
         """
         [middleware]
-        accept = ["bearer", "basic", "header:X-API-Key"]
+        accept = ["bearer", "basic", "header:X-API-Key", "session"]
         trusted_proxies = ["10.0.0.0/8", "unix"]
         [middleware.cache]
         lifetime = "5m"
@@ -374,6 +398,12 @@ def test_every_setting_is_read() -> None:
         owners = ["old"]
         scopes = ["READ"]
         until = 2027-01-31
+        [session]
+        lifetime = "1h"
+        cookie = "sid"
+        secure = false
+        path = "/jira"
+        origin = "https://api.example.org"
         [audit]
         to = "file:audit.jsonl"
         [app]
@@ -386,7 +416,10 @@ def test_every_setting_is_read() -> None:
     )
 
     assert config.problems() == ()
-    assert config.middleware.accept == ("bearer", "basic", "header:X-API-Key")
+    assert config.middleware.accept == ("bearer", "basic", "header:X-API-Key", "session")
+    assert config.session == SessionSettings(
+        lifetime=timedelta(hours=1), cookie="sid", secure=False, path="/jira", origin="https://api.example.org"
+    )
     assert config.middleware.trusted_proxies == (ip_network("10.0.0.0/8"), "unix")
     assert (config.middleware.cache.lifetime, config.middleware.cache.poll) == (300.0, 0.25)
     assert (config.store.url, config.store.peppers) == (("memory:",), (PEPPER,))
@@ -463,6 +496,7 @@ def test_no_value_of_a_known_setting_makes_reading_raise(table: str, data: st.Da
         "store": ["url", "peppers", "prefix"],
         "issuer": ["default_lifetime", "creators", "maximum_per_owner"],
         "passwords": ["paths", "owners", "scopes", "until"],
+        "session": ["lifetime", "cookie", "secure", "path", "origin"],
     }.get(table, ["url", "file", "to", "import", "listen", "threads", "mount"])
     settings = data.draw(st.dictionaries(st.sampled_from(names), JSON_LIKE, min_size=1))
 
@@ -715,6 +749,7 @@ KINDS = (
     PolicySettings,
     IssuerLimits,
     PasswordSettings,
+    SessionSettings,
     AuditSettings,
     AppSettings,
     ServerSettings,

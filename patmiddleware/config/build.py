@@ -107,6 +107,7 @@ def open_parts(config: Config, *, audit: AuditLog | None = None) -> Parts:
                 policy=policy,
                 directory=directory,
                 passwords=config.passwords if directory else None,  # without one, it is told above
+                session=config.session if "session" in config.middleware.accept else None,  # else it is told above
                 audit=audit,
                 **options,
             )

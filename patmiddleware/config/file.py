@@ -17,6 +17,7 @@ from typing import Any, Self
 from ..errors import ConfigurationError, Problem
 from ..issuer import IssuerLimits
 from ..passwords import PasswordSettings
+from ..session import SessionSettings
 from .backends import DirectorySettings, StoreSettings
 from .tables import TABLES, AuditSettings, MiddlewareSettings, PolicySettings, ServerSettings
 from .upstreams import AppSettings
@@ -40,7 +41,7 @@ class Config:
 
     Args:
         path: of the file, for messages.
-        policy: None: no policy is set; the same for ``directory``, ``passwords`` and ``audit``.
+        policy: None: no policy is set; the same for ``directory``, ``passwords``, ``session`` and ``audit``.
         misread: what was wrong in reading it. The tables that it names stand at their defaults.
         warnings: what is lawful, but unwise.
     """
@@ -52,6 +53,7 @@ class Config:
     policy: PolicySettings | None = None
     issuer: IssuerLimits = field(default_factory=IssuerLimits)
     passwords: PasswordSettings | None = None
+    session: SessionSettings | None = None
     audit: AuditSettings | None = None
     app: AppSettings = field(default_factory=AppSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
@@ -133,6 +135,9 @@ def _contradictions(config: Config) -> Iterator[Problem]:
     if config.passwords and "basic" not in middleware.accept:
         message = "passwords come through Basic, which isn't accepted"
         yield Problem(CONTRADICTION, "passwords", message, "add 'basic' to middleware.accept")
+    if config.session and "session" not in middleware.accept:
+        message = "there are sessions, but they aren't accepted"
+        yield Problem(CONTRADICTION, "session", message, "add 'session' to middleware.accept")
 
 
 def _unwise(config: Config) -> Iterator[Problem]:

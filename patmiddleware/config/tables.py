@@ -12,6 +12,7 @@ from ..annotate import Scrub
 from ..issuer import IssuerLimits
 from ..model import CacheSettings, Network
 from ..passwords import PasswordSettings
+from ..session import SessionSettings
 from . import backends, upstreams
 from .backends import StoreSettings
 from .upstreams import UpstreamSettings
@@ -191,6 +192,9 @@ TABLES: Mapping[str, Reader[Any]] = {
             "until": moment,
         },
         *("paths", "owners", "scopes", "until"),
+    ),
+    "session": table(
+        SessionSettings, {"lifetime": lifetime, "cookie": text, "secure": boolean, "path": text, "origin": text}
     ),
     "audit": table(AuditSettings, {"to": audit_to}, "to"),
     "app": table(
