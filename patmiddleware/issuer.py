@@ -29,7 +29,7 @@ from .model import NO_LIMITS, NOTHING, Credential, Grant, Minted, Network, Owner
 from .tokens import DEFAULT_PREFIX, check_prefix, may_exist, mint_secret
 
 ID_BYTES = 8
-MOST_SESSIONS = 1_000
+MOST_SESSIONS = 200
 """How many sessions of a token live at once; the oldest gives way to one more."""
 DEFAULT_LIMITS = IssuerLimits()
 DEFAULT_OVERLAP = timedelta(hours=1)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from plain_store import PlainStore
 
+from patmiddleware import open_store
 from patmiddleware.audit import AuditLog
 from patmiddleware.backends.memory import MemoryStore
 from patmiddleware.errors import RefusedError
@@ -212,6 +215,21 @@ def test_the_oldest_session_gives_way(store: MemoryStore, clock: FakeClock) -> N
 
     assert len(store.list(parent=token.id)) == MOST_SESSIONS
     assert (store.get(first.id), store.get(second.id)) == (None, second)
+
+
+@pytest.mark.parametrize("address", ["memory:", "sqlite:///{}/tokens.db", "file:{}/tokens.jsonl"])
+def test_logins_at_once_all_succeed(address: str, tmp_path: Path) -> None:
+    """Several that forget the same dead sessions get in each other's way no more than others do."""
+    store = open_store(address.format(tmp_path))
+    issuer = Issuer(store)  # type: ignore[arg-type]  # each of these can be written
+    token = mint(issuer)
+
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: opened(issuer, token, timedelta(microseconds=1)).token.id, range(40)))
+
+    assert len(set(made)) == 40
+    assert len(issuer.list(parent=token.id)) < 40
+    getattr(store, "close", lambda: None)()
 
 
 def test_audit_hears_of_sessions() -> None:

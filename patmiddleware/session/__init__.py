@@ -55,7 +55,8 @@ class Sessions:
         """Answer a request that may pass: the endpoint, or the application."""
         if environ.get("PATH_INFO") in self._paths:
             return self._endpoint(environ, start_response, environ[REQUEST_ID])
-        self._cookie.remove(environ)
+        if "HTTP_COOKIE" in environ:
+            self._cookie.remove(environ)
         return self._app(environ, start_response)
 
     def identify(self, environ: Environ, wall: float) -> Identity | Denied | None:

@@ -33,8 +33,8 @@ class Cookie:
         return ("Session", None, values[0]) if any(values) else None
 
     def remove(self, environ: Environ) -> None:
-        """Remove it from a request; other cookies stay."""
-        sent = environ.get("HTTP_COOKIE", "")
+        """Remove it from a request that has cookies; others stay."""
+        sent = environ["HTTP_COOKIE"]
         if self._name not in sent:
             return
         others = self._ours.sub("", sent).lstrip(";, \t\r\n")

@@ -82,15 +82,6 @@ def test_others_stay(header: str, expected: str | None) -> None:
     assert environ.get("HTTP_COOKIE") == expected
 
 
-def test_nothing_to_remove_is_no_error() -> None:
-    """A request without cookies stays one."""
-    environ: dict[str, Any] = {}
-
-    COOKIE.remove(environ)
-
-    assert environ == {}
-
-
 @given(st.text(st.sampled_from('JSESIONDa=;, \t"\\\xff\x00'), max_size=60) | st.text(max_size=60))
 def test_what_is_removed_is_what_was_read(header: str) -> None:
     """Whatever a header looks like, nothing is left of the cookie that would be read."""

@@ -16,6 +16,7 @@ from logins import ENDPOINT, NO_CHECK, World, cookie, cookie_of, login, opened, 
 
 from patmiddleware import AuditLog, Owner, PasswordSettings, Policy, SessionSettings
 from patmiddleware.backends.memory import StaticDirectory
+from patmiddleware.errors import BackendUnavailable, ConflictError
 from patmiddleware.model import EPOCH
 from patmiddleware.session.endpoint import MOST_BYTES
 from patmiddleware.testing import NOON
@@ -168,6 +169,16 @@ def test_user_name_is_judged_as_that_of_basic(world: World, rule: str, username:
 
     assert call(gate, login(username, secret)).status == 200
     assert call(strict, login(username, secret)).status == 401
+
+
+def test_a_token_that_has_just_died_opens_nothing(world: World) -> None:
+    """What is remembered of a token is not enough: the store is asked once more, and the answer is as ever."""
+    gate, minted = world.gate(), world.mint()
+    world.store.get = lambda id: None  # type: ignore[method-assign]
+
+    answer = call(gate, login("alice", minted.secret))
+
+    assert (answer.status, json.loads(answer.body)) == (401, FAILED)
 
 
 def test_login_from_a_wrong_network_is_refused(world: World) -> None:
@@ -467,13 +478,16 @@ def test_an_outage_is_no_failed_login(world: World, errors: str) -> None:
         assert ("errorMessages" in json.loads(answer.body)) == (errors == "jira")
 
 
+@pytest.mark.parametrize("error", [KeyError, RuntimeError, BackendUnavailable, ConflictError])
 @pytest.mark.parametrize("method", ["list", "add", "get"])
-def test_whatever_a_store_raises_is_an_outage(world: World, method: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_whatever_a_store_raises_is_an_outage(
+    world: World, method: str, error: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
     """Somebody else's store may raise anything; a login is answered, and nothing is let in."""
     gate, minted = world.gate(), world.mint()
 
     def broken(*args: object, **options: object) -> Any:
-        raise KeyError(minted.secret)
+        raise error("no words of a store's" if error is BackendUnavailable else minted.secret)
 
     setattr(world.store, method, broken)
 

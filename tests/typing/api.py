@@ -21,6 +21,7 @@ from patmiddleware import (
     Reason,
     Request,
     Secret,
+    SessionSettings,
     Token,
     TokenReader,
     grant_from,
@@ -64,6 +65,12 @@ def guarded() -> WSGIApplication:
     policy = Policy.from_file("policy.toml")
     directory = open_directory("static:owners.toml")
     return PATMiddleware(application, store, policy=policy, directory=directory, cache=CacheSettings(lifetime=60.0))
+
+
+def with_cookies(store: TokenStore) -> WSGIApplication:
+    """Take session cookies as well."""
+    session = SessionSettings(lifetime=timedelta(hours=1), path="/jira")
+    return PATMiddleware(application, store, accept=("bearer", "session"), session=session)
 
 
 class Backend:
