@@ -58,7 +58,9 @@ class SessionSettings:
     def paths(self) -> tuple[str, ...]:
         """The endpoint, in every spelling that Jira takes."""
         start = f"{self.mount}/rest/auth"
-        return tuple(f"{start}/{version}/session{end}" for version in ("1", "latest") for end in ("", ".json", ".xml"))
+        return tuple(
+            f"{start}/{version}/session{end}" for version in ("1", "1.0", "latest") for end in ("", ".json", ".xml")
+        )
 
     def rules(self) -> Policy:
         """Give the rules of the endpoint: it is open to all, and reads no credential where one logs in with another."""

@@ -15,6 +15,7 @@ from wsgiref.validate import validator
 import pytest
 from cli.running import Answer, request, running
 from logins import ENDPOINT, World, served
+from services.gated import gated
 
 from patmiddleware import Issuer, Minted, Policy, SessionSettings, open_store
 from patmiddleware.demo.standin import JiraStandIn
@@ -40,7 +41,11 @@ def jira_behind(world: World, mount: str = "") -> Iterator[str]:
     settings = SessionSettings(secure=False, path=mount or "/")
     policy = Policy.preset("jira", mount=mount)
     gate = world.gate(
-        validator(JiraStandIn(context=mount)), policy=policy, errors="jira", session=settings, clock=time.time
+        validator(JiraStandIn(context=mount, gate=True)),
+        policy=policy,
+        errors="jira",
+        session=settings,
+        clock=time.time,
     )
     with served(validator(gate)) as address:
         yield address + mount
@@ -145,6 +150,30 @@ def test_atlassian_python_api_works_with_a_session(world: World) -> None:
         session.headers["X-Atlassian-Token"] = "no-check"
         assert remote.issue_add_comment("DEMO-1", "Ahoy")["author"]["name"] == "bob"
         remote.close()
+
+
+@pytest.mark.parametrize("way", ["basic", "bearer", "oauth1"])
+@pytest.mark.parametrize("mount", ["", "/jira"])
+def test_nothing_of_a_session_goes_upstream(way: str, mount: str) -> None:
+    """Behind the gate a forwarder asks a strict Jira: it hears of no login, no cookie and no token."""
+    accepted = {"accept": ["session"], "session": SessionSettings(secure=False, path=mount or "/")}
+    with gated(way, mount=mount, gate=accepted) as chain:
+        minted = Issuer(chain.store).mint(owner="alice", name="script", scopes=["WRITE"])
+        with connected(chain.url, minted) as remote:
+            assert remote.session().name == "alice"
+            assert remote.myself()["name"] == chain.acts_as()
+            made = remote.create_issue(project="DEMO", issuetype="Task", summary="By cookie")
+            attached = remote.add_attachment(made, io.BytesIO(b"photo"), filename="buoy.jpg")
+            assert attached.get() == b"photo"
+            assert remote.kill_session().status_code == 204
+        seen = list(chain.jira.log)
+
+    assert len(seen) >= 4
+    assert [each.target for each in seen if "/rest/auth" in each.target] == []
+    told = str([(each.target, each.headers, each.body) for each in seen])
+    assert "authorization" in told.lower()
+    assert "JSESSIONID" not in told
+    assert "pat_" not in told
 
 
 SETTINGS = """

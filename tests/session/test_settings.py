@@ -91,6 +91,7 @@ OURS = [
     "/rest/auth/1/session/",
     "/rest/auth/1/session.json",
     "/rest/auth/1/session.xml",
+    "/rest/auth/1.0/session",
     "/rest/auth/latest/session",
     "/rest/auth/latest/session.json",
 ]
