@@ -154,6 +154,32 @@ class Transactional(Protocol):
 
 
 @runtime_checkable
+class Redigesting(TokenReader, Protocol):
+    """A store that can put a fast digest in the place of a slow hash: Jira's tokens can be moved into it.
+
+    The shipped ones can (:mod:`patmiddleware.firstuse`). Neither a record nor what any secret leads to is changed by
+    it, so the revision need not be raised.
+    """
+
+    def record(self, id: str) -> tuple[Token, Digest] | None:
+        """Give the record with this id, with its digest, or None.
+
+        Raises:
+            BackendUnavailable: when it can't be said.
+        """
+
+    def redigest(self, id: str, secret: Secret, expected: Digest) -> None:
+        """Keep a token under the digest of its secret from now on, if it is still kept under ``expected``.
+
+        The store digests, with its newest pepper. Nothing else about the token is touched.
+
+        Raises:
+            ConflictError: when it is kept under another digest, is gone, or the secret stands for another token.
+            BackendUnavailable: when it can't be written.
+        """
+
+
+@runtime_checkable
 class Denying(Protocol):
     """A reader of tokens that others issue, which can refuse one of them before its time."""
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from patmiddleware.backends.memory import MemoryStore, StaticDirectory
-from patmiddleware.errors import BackendUnavailable
+from patmiddleware.errors import BackendUnavailable, ConflictError
+from patmiddleware.firstuse import id_of, parts
 from patmiddleware.model import Digest, Owner, Secret, Token, Use
 from patmiddleware.testing import (
     DirectoryContract,
@@ -22,7 +23,10 @@ from patmiddleware.testing import (
     StoreOutageContract,
     TokenReaderContract,
     TokenStoreContract,
+    sample_token,
 )
+from patmiddleware.testing.redigesting import JIRA_DIGEST
+from patmiddleware.tokens import digest_to_store
 
 # A broken class, the promise that it breaks, and what that test takes.
 Mutant = tuple[Callable[..., Any], str, tuple[Any, ...]]
@@ -255,6 +259,64 @@ class PagesBeforeItFilters(MemoryStore):
         return [token for token in super().list(**filters) if token.id in page]
 
 
+class OverwritesDigests(MemoryStore):
+    """Writes the fast digest, whatever the token is kept under by now."""
+
+    def redigest(self, id: str, secret: Secret, expected: Digest) -> None:
+        row = self.record(id)
+        super().redigest(id, secret, row[1] if row else expected)
+
+
+class ChecksThenRedigests(MemoryStore):
+    """Lets another thread in between the look and the write."""
+
+    def redigest(self, id: str, secret: Secret, expected: Digest) -> None:
+        row = self.record(id)
+        sleep(0.02)
+        if row is None or row[1] != expected:
+            raise ConflictError("changed")
+        with self._lock:
+            self._put(id, type(self._rows[id])(row[0], digest_to_store(secret)))
+
+
+class AddsAnew(MemoryStore):
+    """Puts the token there again with what it knew, and so brings back what was removed."""
+
+    def redigest(self, id: str, secret: Secret, expected: Digest) -> None:
+        self.remove(id)
+        self.add(sample_token(id), secret)
+
+
+class KeepsBoth(MemoryStore):
+    """Takes a secret that stands for another token already."""
+
+    def redigest(self, id: str, secret: Secret, expected: Digest) -> None:
+        with self._lock:
+            self._put(id, type(self._rows[id])(self._rows[id].token, digest_to_store(secret)))
+
+
+class TrustsTheNumber(MemoryStore):
+    """Takes whoever shows the number in a token of Jira's for its holder."""
+
+    def find(self, secret: Secret) -> Token | None:
+        return super().find(secret) or ((found := parts(secret)) and self.get(id_of(found[0]))) or None
+
+
+class VerifiesEachTime(MemoryStore):
+    """Never gets rid of the slow hash."""
+
+    def redigest(self, id: str, secret: Secret, expected: Digest) -> None:
+        pass
+
+
+class ForgetsUses(MemoryStore):
+    """Gives the record as it was added."""
+
+    def record(self, id: str) -> tuple[Token, Digest] | None:
+        row = super().record(id)
+        return row and (dataclasses.replace(row[0], last_used=None), row[1])
+
+
 STORES: list[Mutant] = [
     (ChecksThenAdds, "test_of_racing_adds_of_one_secret_one_wins", ()),
     (ChecksThenAdds, "test_of_racing_adds_of_one_id_one_wins", ()),
@@ -266,6 +328,14 @@ STORES: list[Mutant] = [
     (Lags, "test_after_a_change_everyone_sees_it", ()),
     (FoldsIds, "test_pages_of_odd_ids_fit_together", ()),
     (PagesBeforeItFilters, "test_after_and_the_filters_go_together", ()),
+    (OverwritesDigests, "test_redigesting_compares_the_digest", (Digest("pkcs5s2", "", JIRA_DIGEST.value),)),
+    (ChecksThenRedigests, "test_of_racing_redigests_one_wins", ()),
+    (AddsAnew, "test_redigesting_what_is_gone_is_a_conflict", ()),
+    (AddsAnew, "test_after_redigesting_the_secret_leads_to_the_same_record", ()),
+    (KeepsBoth, "test_redigesting_to_a_taken_secret_is_a_conflict", ()),
+    (TrustsTheNumber, "test_another_secret_with_the_number_of_jira_s_token_is_none", ()),
+    (VerifiesEachTime, "test_a_token_of_jira_is_found_by_its_secret", ()),
+    (ForgetsUses, "test_record_gives_the_digest_too", ()),
 ]
 
 

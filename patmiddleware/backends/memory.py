@@ -16,6 +16,7 @@ from typing import NamedTuple
 from patmiddleware.ceiling import ceiling, check_ceilings
 from patmiddleware.changes import announce
 from patmiddleware.errors import ConfigurationError, ConflictError, Problem
+from patmiddleware.firstuse import FirstUses
 from patmiddleware.interfaces import Add, Change, Events, Remove, Replace
 from patmiddleware.model import Digest, Owner, Secret, Token, Use
 from patmiddleware.tokens import DEFAULT_PREFIX, check_peppers, check_prefix, digest_to_store, digests
@@ -36,6 +37,7 @@ class MemoryStore:
 
     Attributes:
         events: None, or what is set here to carry changes to other processes.
+        first_uses: what verifies tokens that Jira made.
 
     Raises:
         ConfigurationError: when the prefix or a pepper may not be one.
@@ -49,6 +51,7 @@ class MemoryStore:
         self.foreign = foreign
         self._lock = Lock()
         self.events: Events | None = None
+        self.first_uses = FirstUses()
         self._rows: dict[str, _Row] = {}
         self._secrets: dict[bytes, _Row] = {}
         self._revision = 0
@@ -59,7 +62,7 @@ class MemoryStore:
             for digest in digests(secret, self.peppers):
                 if (row := self._secrets.get(digest.value)) is not None:
                     return row.token
-        return None
+        return self.first_uses.find(self, secret)
 
     def revision(self) -> int:
         """Count the changes of tokens."""
@@ -75,9 +78,13 @@ class MemoryStore:
 
     def get(self, id: str) -> Token | None:
         """Give the record with this id, or None."""
+        row = self.record(id)
+        return row[0] if row else None
+
+    def record(self, id: str) -> tuple[Token, Digest] | None:
+        """Give the record with this id, with its digest, or None."""
         with self._lock:
-            row = self._rows.get(id)
-        return row.token if row else None
+            return self._rows.get(id)
 
     def list(
         self,
@@ -134,6 +141,21 @@ class MemoryStore:
                 raise
             self._revision += bool(undo)
         announce(self)
+
+    def redigest(self, id: str, secret: Secret, expected: Digest) -> None:
+        """Keep a token under the digest of its secret from now on, if it is still kept under ``expected``.
+
+        Raises:
+            ConflictError: when it is kept under another digest, is gone, or the secret stands for another token.
+        """
+        forms = digests(secret, self.peppers)
+        with self._lock:
+            row = self._rows.get(id)
+            if row is None or row.digest != expected:
+                raise ConflictError(f"the token {id!r} is kept under another digest by now, or is gone")
+            if any(form.value in self._secrets for form in forms):
+                raise ConflictError("this secret stands for another token already")
+            self._put(id, _Row(row.token, forms[0]))
 
     def record_use(self, uses: Mapping[str, Use]) -> None:
         """Keep the last use of each token id, unless a newer one is kept."""

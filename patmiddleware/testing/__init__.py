@@ -19,7 +19,7 @@ except ImportError as error:
     raise ConfigurationError("patmiddleware.testing needs pytest", hint="pip install pytest") from error
 else:
     # So that a broken promise shows what was expected and what came.
-    for _module in ("directories", "outages", "passwords", "races", "readers", "stores"):
+    for _module in ("directories", "outages", "passwords", "races", "readers", "redigesting", "stores"):
         pytest.register_assert_rewrite(f"{__name__}.{_module}")
 
 from .directories import DirectoryContract

@@ -13,11 +13,11 @@ from patmiddleware.interfaces import Add, Change, Remove, Replace, TokenStore, T
 from patmiddleware.model import Digest, Revocation, Secret, Token, Use
 from patmiddleware.tokens import digest_to_store
 
-from .races import StoreRaces
+from .redigesting import StoreFirstUses
 from .samples import NOON, hidden, odd_texts, sample_token
 
 
-class TokenStoreContract(StoreRaces):
+class TokenStoreContract(StoreFirstUses):
     """What every ``TokenStore`` promises. Fill in :meth:`make_store`."""
 
     def test_is_a_store(self) -> None:

@@ -11,6 +11,7 @@ from itertools import islice
 
 from ...changes import announce
 from ...errors import BackendUnavailable, ConflictError
+from ...firstuse import FirstUses
 from ...interfaces import Add, Change, Events, Remove, Replace
 from ...model import Digest, Secret, Token, Use
 from ...tokens import DEFAULT_PREFIX, check_peppers, check_prefix, digest_to_store, digests
@@ -36,6 +37,7 @@ class FileStore:
 
     Attributes:
         events: None, or what is set here to carry changes to other processes.
+        first_uses: what verifies tokens that Jira made.
 
     Raises:
         ConfigurationError: when the prefix or a pepper may not be one, or when the file is no sound token file, can't
@@ -54,6 +56,7 @@ class FileStore:
         self.peppers = check_peppers(peppers)
         self.foreign = foreign
         self.events: Events | None = None
+        self.first_uses = FirstUses()
         self._file = TokenFile(path)
         self.path = self._file.path
         self._uses = UsesFile(self.path.with_name(f"{self.path.name}.uses"), self.path)
@@ -63,7 +66,7 @@ class FileStore:
         """Look a token up by its secret."""
         with self._file.journal() as journal:
             row = self._row(journal, secret)
-        return self._record(row)[0] if row else None
+        return self._record(row)[0] if row else self.first_uses.find(self, secret)
 
     def find_last_good(self, secret: Secret) -> Token | None:
         """Look a token up as :meth:`find` does, but in what the file said when it was last sound."""
@@ -96,10 +99,15 @@ class FileStore:
 
     def get(self, id: str) -> Token | None:
         """Give the record with this id, or None."""
+        found = self.record(id)
+        return found[0] if found else None
+
+    def record(self, id: str) -> tuple[Token, Digest] | None:
+        """Give the record with this id, with its digest, or None."""
         self._uses.refresh()
         with self._file.journal() as journal:
             row = journal.rows.get(id)
-        return self._record(row)[0] if row else None
+        return self._record(row) if row else None
 
     def list(
         self,
@@ -155,6 +163,17 @@ class FileStore:
         self._file.commit(lambda journal: _Draft(journal, self.peppers).judge(changes))
         announce(self)
         self._forget_uses({change.id for change in changes if isinstance(change, Remove)})
+
+    def redigest(self, id: str, secret: Secret, expected: Digest) -> None:
+        """Keep a token under the digest of its secret from now on, if it is still kept under ``expected``.
+
+        A line of the file, so the revision is raised: to look the other tokens up again costs no more than memory.
+
+        Raises:
+            ConflictError: when it is kept under another digest, is gone, or the secret stands for another token.
+            BackendUnavailable: when it can't be written.
+        """
+        self._file.commit(lambda journal: _Draft(journal, self.peppers).redigest(id, secret, expected))
 
     def record_use(self, uses: Mapping[str, Use]) -> None:
         """Keep the last use of each token id, unless a newer one is kept.
@@ -234,6 +253,19 @@ class _Draft:
             ConflictError: when one of them may not be made.
         """
         return [line for line in map(self._line, changes) if line]
+
+    def redigest(self, id: str, secret: Secret, expected: Digest) -> Sequence[bytes]:
+        """Give what to write so that a token is kept under the digest of its secret.
+
+        Raises:
+            ConflictError: when it may not be.
+        """
+        row = self._row(id)
+        token, digest = decode(row) if row else (None, None)
+        if token is None or digest != expected:
+            raise ConflictError(f"the token {id!r} is kept under another digest by now, or is gone")
+        # A record keeps its digest for life, so that two can't be taken for one: it goes, and comes again.
+        return self.judge((Remove(id), Add(token, secret)))
 
     def _line(self, change: Change) -> bytes | None:
         match change:

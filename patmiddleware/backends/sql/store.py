@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from patmiddleware.changes import announce
 from patmiddleware.errors import BackendUnavailable, ConflictError
+from patmiddleware.firstuse import FirstUses
 from patmiddleware.interfaces import Add, Change, Events, Remove, Replace
 from patmiddleware.model import Digest, Secret, Token, Use
 from patmiddleware.tokens import DEFAULT_PREFIX, check_peppers, check_prefix, digest_to_store, digests
@@ -31,6 +32,8 @@ ATTEMPTS = 3
 
 _JOINED = tokens.outerjoin(uses, uses.c.token_id == tokens.c.id)
 _BY_ID = sa.select(*COLUMNS).select_from(_JOINED).where(tokens.c.id == sa.bindparam("wanted"))
+_RECORDS = sa.select(*COLUMNS, tokens.c.kind, tokens.c.key_id, tokens.c.digest).select_from(_JOINED)
+_RECORD_BY_ID = _RECORDS.where(tokens.c.id == sa.bindparam("wanted"))
 _REPLACE = tokens.update().where(tokens.c.id == sa.bindparam("wanted"))
 _NOW = sa.bindparam("now", type_=sa.BigInteger)
 _RAISE_REVISION = revision.update().values(value=sa.case((revision.c.value < _NOW, _NOW), else_=revision.c.value + 1))
@@ -53,6 +56,7 @@ class SQLStore:
 
     Attributes:
         events: what carries changes to other processes at once; PostgreSQL's notices, or what is set here instead.
+        first_uses: what verifies tokens that Jira made.
 
     Raises:
         ConfigurationError: when the address is wrong, the server refuses it, the file is no database, or its schema is
@@ -77,6 +81,7 @@ class SQLStore:
         self._engine = self._database.reader()
         self._writer = self._database.writer(self._engine)
         self.events: Events | None = self._database.events()
+        self.first_uses = FirstUses()
         self._asker = Asker(self._engine, self._database.explain, timeout)
         forms: Sequence[sa.BindParameter[bytes]] = [sa.bindparam(f"form{n}") for n in range(len(self.peppers) + 1)]
         self._find = self._compiled(sa.select(*COLUMNS).select_from(_JOINED).where(tokens.c.digest.in_(forms)))
@@ -136,7 +141,7 @@ class SQLStore:
             BackendUnavailable: when the database can't be asked, or the row is damaged.
         """
         rows = self._asker.ask(self._find, [digest.value for digest in digests(secret, self.peppers)])
-        return to_token(self._database.row(rows[0])) if rows else None
+        return to_token(self._database.row(rows[0])) if rows else self.first_uses.find(self, secret)
 
     def revision(self) -> int:
         """Count the changes of tokens.
@@ -166,6 +171,15 @@ class SQLStore:
         """
         rows = self._asker.read(_BY_ID, {"wanted": id})
         return to_token(rows[0]) if rows else None
+
+    def record(self, id: str) -> tuple[Token, Digest] | None:
+        """Give the record with this id, with its digest, or None.
+
+        Raises:
+            BackendUnavailable: when the database can't be asked, or the row is damaged.
+        """
+        rows = self._asker.read(_RECORD_BY_ID, {"wanted": id})
+        return _to_record(rows[0]) if rows else None
 
     def list(
         self,
@@ -225,6 +239,26 @@ class SQLStore:
             self._write(lambda connection: self._make_all(connection, changes))
             announce(self)
 
+    def redigest(self, id: str, secret: Secret, expected: Digest) -> None:
+        """Keep a token under the digest of its secret from now on, if it is still kept under ``expected``.
+
+        The revision stays, and no cache is told: the secret leads to the same record as before.
+
+        Raises:
+            ConflictError: when it is kept under another digest, is gone, or the secret stands for another token.
+            BackendUnavailable: when it can't be written.
+        """
+        newest, *older = digests(secret, self.peppers)
+        was = [tokens.c[name] == value for name, value in digest_values(expected).items()]
+        become = tokens.update().where(tokens.c.id == id, *was).values(digest_values(newest))
+
+        def act(connection: sa.Connection) -> None:
+            _refuse_taken(connection, older)
+            if not connection.execute(become).rowcount:
+                raise ConflictError(f"the token {id!r} is kept under another digest by now, or is gone")
+
+        self._write(act)
+
     def record_use(self, uses: Mapping[str, Use]) -> None:
         """Keep the last use of each token id, unless a newer one is kept.
 
@@ -249,12 +283,11 @@ class SQLStore:
         Raises:
             BackendUnavailable: when the database can't be asked, or a row is damaged.
         """
-        columns = (*COLUMNS, tokens.c.kind, tokens.c.key_id, tokens.c.digest)
-        page = sa.select(*columns).select_from(_JOINED).order_by(tokens.c.id).limit(PAGE)
+        page = _RECORDS.order_by(tokens.c.id).limit(PAGE)
         rows = self._asker.read(page)
         while rows:
             for row in rows:
-                yield to_token(row), Digest(row.kind, row.key_id, row.digest)
+                yield _to_record(row)
             rows = self._asker.read(page.where(tokens.c.id > rows[-1].id))
 
     def _compiled(self, statement: sa.Select[Any]) -> str:  # Any: rows are judged when they are made tokens
@@ -295,10 +328,7 @@ class SQLStore:
         forms = [
             [digest_to_store(one.secret_or_digest, self.peppers[end : end + 1]) for end in ends] for one in additions
         ]
-        older = [digest.value for newest, *rest in forms for digest in rest]
-        taken = sa.select(tokens.c.id).where(tokens.c.digest.in_(older)).limit(1)
-        if older and connection.scalar(taken) is not None:
-            raise ConflictError("this secret stands for another token already")
+        _refuse_taken(connection, [digest for newest, *rest in forms for digest in rest])
         rows = [
             token_values(one.token) | digest_values(newest) for one, (newest, *_) in zip(additions, forms, strict=True)
         ]
@@ -310,6 +340,16 @@ class SQLStore:
     def _record(self, connection: sa.Connection, last: Mapping[str, Use]) -> None:
         # In order, so that two processes which write the same never wait for each other in a circle.
         connection.execute(self._newest_use, use_values(sorted(last.items())))
+
+
+def _refuse_taken(connection: sa.Connection, forms: Sequence[Digest]) -> None:
+    taken = sa.select(tokens.c.id).where(tokens.c.digest.in_([form.value for form in forms])).limit(1)
+    if forms and connection.scalar(taken) is not None:
+        raise ConflictError("this secret stands for another token already")
+
+
+def _to_record(row: sa.Row[Any]) -> tuple[Token, Digest]:  # Any: as above
+    return to_token(row), Digest(row.kind, row.key_id, row.digest)
 
 
 def _replace(connection: sa.Connection, token: Token, expected: Token) -> None:
