@@ -50,7 +50,7 @@ def settings_of(words: str, side: str, invocation: Invocation) -> Config:
 def _config_of(address: str, side: str) -> Config:
     if address.startswith(_VARIABLE):
         url: object = {"env": address.removeprefix(_VARIABLE)}
-    elif _has_password(address):
+    elif has_password(address):
         raise click.BadParameter(f"others can see a password on a command line: {_HIDE}", param_hint=side)
     else:
         url = address
@@ -61,9 +61,10 @@ def _about(side: str, problems: Iterable[Problem]) -> ConfigurationError:
     return ConfigurationError(replace(problem, setting=f"{side}: {problem.setting}") for problem in problems)
 
 
-def _has_password(address: str) -> bool:
+def has_password(address: str) -> bool:
+    """Say whether a password may stand in an address."""
     if address.lower().startswith(_SEVERAL):
-        return any(map(_has_password, address[len(_SEVERAL) :].split()))
+        return any(map(has_password, address[len(_SEVERAL) :].split()))
     try:
         parts = urlsplit(address)
         named = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from ..errors import BackendError, ConfigurationError, RefusedError
-from . import adopt, check, completion, demo, policy, serve, store, terminal, token
+from . import adopt, check, completion, demo, jira, policy, serve, store, terminal, token
 from .invocation import common
 
 DONE, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -136,6 +136,7 @@ for command in (
     token.token,
     policy.policy,
     store.store,
+    jira.jira,
     completion.completion,
 ):
     commands.add_command(command)

@@ -52,6 +52,7 @@ ARGUMENTS = {
     ("store", "export"): ["x"],
     ("store", "import"): [__file__],
     ("store", "copy"): ["-", "memory:"],
+    ("jira", "import-tokens"): ["x.csv", "--users", __file__, "--scopes", "READ"],
 }
 NEED_SETTINGS = [
     path for path in EVERY if path not in (("demo",), ("completion",), ("token", "adopt"), ("token", "pattern"))
