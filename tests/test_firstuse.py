@@ -164,8 +164,8 @@ def test_the_cache_is_not_emptied_by_a_first_use() -> None:
     assert store.revision() == before
 
 
-def test_two_processes_at_once_are_harmless() -> None:
-    """Both have verified the secret before one of them writes: both let it in, and it is kept once."""
+def test_two_processes_at_once_are_harmless(caplog: pytest.LogCaptureFixture) -> None:
+    """Both have verified the secret before one of them writes: both let it in, it is kept once, and nobody is told."""
     store = filled(MemoryStore())
     other, entered, go = FirstUses(), Event(), Event()
 
@@ -186,6 +186,7 @@ def test_two_processes_at_once_are_harmless() -> None:
 
     assert together(2, act) == [True, True]
     assert list(store.records()) == [(jira_token(), digests(RIGHT)[0])]
+    assert caplog.text == ""
 
 
 class ReadOnly(MemoryStore):
@@ -373,6 +374,27 @@ def test_one_wrong_secret_keeps_the_owner_waiting_for_a_second(pat_clock: FakeCl
     pat_clock.advance(1)
 
     assert outcome(store, RIGHT) == JIRA_ID
+
+
+def test_once_a_flood_is_over_nobody_has_to_come_twice(pat_clock: FakeClock) -> None:
+    """What was turned away before the last try does not count any more."""
+    store = filled(MemoryStore(), first_uses=FirstUses(clock=pat_clock))
+    flood = [outcome(store, wrong(turn)) for turn in range(100)]
+    pat_clock.advance(1)
+    last = outcome(store, wrong(99))
+
+    pat_clock.advance(2)
+
+    assert (flood.count("come again"), last, outcome(store, RIGHT)) == (99, "none", JIRA_ID)
+
+
+def test_the_right_secret_ends_all_doubt(pat_clock: FakeClock) -> None:
+    """Also where the store can't be written, and the hash has to be computed again at the next look-up."""
+    store = filled(ReadOnly(), first_uses=FirstUses(clock=pat_clock))
+    outcome(store, wrong(1))
+    pat_clock.advance(1)
+
+    assert [outcome(store, RIGHT) for _ in range(3)] == [JIRA_ID] * 3
 
 
 def test_a_flood_for_one_token_turns_no_other_away(pat_clock: FakeClock) -> None:
