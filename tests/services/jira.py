@@ -93,7 +93,7 @@ def jira(
         yield JiraServer(standin, server, options.get("context", ""))
     finally:
         server.stop([thread])
-    assert server.errors == []
+    assert not server.errors, "\n".join(server.errors)
 
 
 class JiraProcess(Service):

@@ -61,8 +61,7 @@ def deaf(seconds: float = 60.0) -> Script:
     def script(connection: socket.socket) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deadline = time.monotonic() + seconds
-        # Peeking tells that the client has gone, and takes nothing away.
-        while time.monotonic() < deadline and connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+        while time.monotonic() < deadline and connection.fileno() >= 0:
             time.sleep(0.02)
 
     return script
@@ -127,6 +126,7 @@ class Liar:
         for connection in tuple(self._open):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
         self._server.server_close()
         self._thread.join(10)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
+from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -21,7 +22,7 @@ from .log import Counted, Log, Seen, headers_of, target_of
 from .manners import Manners
 from .model import JiraError
 from .pats import Pats
-from .refusals import challenge, page
+from .refusals import challenge, page, to_login
 from .refusals import problem as oauth_problem
 from .seed import seeded
 from .sessions import Sessions
@@ -94,9 +95,7 @@ class JiraStandIn:
         self.log = log if log is not None else Log()
         self._site = Site(self.state, self.accounts, self.sessions, self.pats, self.links, self.log, clock)
         self._requests = count(1)
-        routes = [route for module in _MODULES for route in module.ROUTES] + (transfers.WATCHING if serve_log else [])
-        rules = [Rule(path, methods=[method], endpoint=handler) for method, path, handler in routes]
-        self._map = Map(rules, strict_slashes=False, merge_slashes=False)
+        self._map = _routes(serve_log)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -126,7 +125,7 @@ class JiraStandIn:
         except OAuthProblem as error:
             response = oauth_problem(error.fields)
         except NotFound:
-            response = _not_found(request.path)
+            response = self._not_found(request, caller, base)
         except MethodNotAllowed as error:
             response = Response(status=405, headers={"Allow": ", ".join(sorted(error.valid_methods or ()))})
         except HTTPException as error:
@@ -153,6 +152,14 @@ class JiraStandIn:
                 path = usual + path[found.end() :]
         return path.removesuffix(".json") if path.startswith("/rest/") else path
 
+    def _not_found(self, request: JiraRequest, caller: who.Caller, base: str) -> Response:
+        if "/rest/api/" in request.path:
+            return answer({"message": f"null for uri: {request.path}", "status-code": 404}, 404)
+        # Nobody is shown which pages there are.
+        is_page = request.method in ("GET", "HEAD") and not request.path.startswith(f"{self._context}/rest/")
+        is_here = request.path.startswith(f"{self._context}/")
+        return to_login(request, base) if is_page and is_here and caller.user is None else page(404, "Not found")
+
     def _finish(self, request: JiraRequest, response: Response, caller: who.Caller, base: str) -> None:
         self._manners.apply(response, request)
         at, headers = self._site.clock(), response.headers
@@ -178,15 +185,16 @@ class JiraStandIn:
         self.log.add(Seen(*came, user, caller.how, status, body.length, body.begin))
 
 
+@cache  # making it takes longer than all else that a stand-in is made of
+def _routes(watched: bool) -> Map:
+    routes = [route for module in _MODULES for route in module.ROUTES] + (transfers.WATCHING if watched else [])
+    rules = [Rule(path, methods=[method], endpoint=handler) for method, path, handler in routes]
+    return Map(rules, strict_slashes=False, merge_slashes=False)
+
+
 def _swallow(environ: WSGIEnvironment, body: Counted) -> None:
     """Read what no handler has read, where the server says how long it is: the log is to have it."""
     waits = "100-continue" in str(environ.get("HTTP_EXPECT", "")).casefold() and not body.length
     if environ.get("wsgi.input_terminated") and not waits and not environ.get("standin.early"):
         while body.length < SWALLOWED and body.read(65_536):
             pass
-
-
-def _not_found(path: str) -> Response:
-    if "/rest/api/" in path:
-        return answer({"message": f"null for uri: {path}", "status-code": 404}, 404)
-    return page(404, "Not found")

@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 from werkzeug import Response
 from werkzeug.http import dump_options_header
-from werkzeug.utils import redirect
 
 from .call import Call, Route, answer, done
 from .fields import read_moment, read_time
 from .model import JiraError, User
+from .refusals import to_login
 from .shapes import Json, listing, media_type
 
 PICTURE = (
@@ -140,8 +140,7 @@ def attachment_meta(call: Call) -> Response:
 
 def download(call: Call, number: int, name: str) -> Response:
     if call.user is None:
-        here = quote(call.request.path, safe="")
-        return redirect(f"{call.write.base}/login.jsp?permissionViolation=true&os_destination={here}")
+        return to_login(call.request, call.write.base)
     found = call.state.attachment(number)
     response = Response(found.content, content_type=media_type(found))
     ascii_name = found.name.encode("ascii", "replace").decode()

@@ -113,6 +113,8 @@ class Counted:
 
     def __init__(self, stream: InputStream) -> None:
         self._stream = stream
+        # What is there already is given at once: it counts even if nothing more comes.
+        self._read = getattr(stream, "read1", stream.read)
         self.length = 0
         self.begin = b""
 
@@ -123,8 +125,10 @@ class Counted:
         return data
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read."""
-        return self._count(self._stream.read(size))
+        """Read at most so many bytes, perhaps fewer; all where no size is given."""
+        if size >= 0:
+            return self._count(self._read(size))
+        return b"".join(iter(lambda: self._count(self._read(65_536)), b""))
 
     def readline(self, size: int = -1, /) -> bytes:
         """Read a line."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from html import escape
 from secrets import token_urlsafe
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from werkzeug import Response
 from werkzeug.utils import redirect
@@ -14,7 +14,7 @@ from werkzeug.utils import redirect
 from .call import FORM, Call, JiraRequest, Route
 from .links import Links, OAuthProblem, Signed
 from .log import target_of
-from .refusals import HTML, page, problem
+from .refusals import HTML, page, problem, to_login
 
 DANCE = "/plugins/servlet/oauth/"
 YEARS_5 = 5 * 365 * 86_400
@@ -75,8 +75,7 @@ _PAGE = """<html><head><title>Allow access</title></head><body><form method="pos
 
 def authorize(call: Call) -> Response:
     if call.user is None:
-        here = quote(target_of(call.request.environ), safe="")
-        return redirect(f"{call.write.base}/login.jsp?permissionViolation=true&os_destination={here}")
+        return to_login(call.request, call.write.base)
     name = call.request.values.get("oauth_token", "")
     token = call.site.links.asked(name)
     if token is None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from werkzeug import Response
+from werkzeug import Request, Response
+from werkzeug.utils import redirect
 
 from .accounts import Refusal
+from .log import target_of
 
 HTML = "text/html;charset=UTF-8"
 
@@ -39,6 +41,12 @@ def _basic(status: int, why: Refusal) -> Response:
     response = page(status, f"Basic Authentication Failure - Reason : {why.value}")
     response.headers["X-Seraph-LoginReason"] = why.value
     return response
+
+
+def to_login(request: Request, base: str) -> Response:
+    """Send somebody who has not logged in to the login page, which leads back."""
+    here = quote(target_of(request.environ), safe="")
+    return redirect(f"{base}/login.jsp?permissionViolation=true&os_destination={here}")
 
 
 def problem(fields: str) -> Response:

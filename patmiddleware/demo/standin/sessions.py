@@ -13,7 +13,7 @@ from werkzeug import Response
 from .accounts import Refusal
 from .call import Call, JiraRequest, Route, answer, done
 from .model import JiraError, User
-from .refusals import denied
+from .refusals import denied, page
 
 COOKIE = "JSESSIONID"
 XSRF_COOKIE = "atlassian.xsrf.token"
@@ -123,6 +123,16 @@ def logout(call: Call) -> Response:
     return response
 
 
+def login_page(call: Call) -> Response:
+    return page(200, "Log in")
+
+
 _SESSION = "/rest/auth/1/session"
 
-ROUTES: list[Route] = [("POST", _SESSION, login), ("GET", _SESSION, current), ("DELETE", _SESSION, logout)]
+ROUTES: list[Route] = [
+    ("POST", _SESSION, login),
+    ("GET", _SESSION, current),
+    ("DELETE", _SESSION, logout),
+    ("GET", "/login.jsp", login_page),
+    ("POST", "/login.jsp", login_page),
+]

@@ -5,7 +5,7 @@ All of it is below ``/plugins/servlet/standin/``, and open to anonymous callers.
 =============================  ===================================================================================
 ``GET bytes``                  ``count`` bytes of :func:`pattern`; ``chunked=1``: without a length;
                                ``type``: of the content; ``pause``: seconds after each piece of ``size`` bytes;
-                               ``sent``: breaks off after so many bytes, whatever was promised
+                               ``sent``: breaks off after so many bytes, whatever was promised; 0: before the head
 ``POST sink``, ``PUT sink``    reads the body and answers ``{"bytes": …, "sha256": …, "chunked": …}``
 ``POST early``                 answers ``status`` at once, and leaves the body where it is
 ``ANY status``                 answers ``code``; ``204`` and ``304`` without a body
