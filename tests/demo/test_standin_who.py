@@ -130,6 +130,16 @@ def test_a_token_is_no_password(jira_server: JiraServer, client: Any) -> None:
     assert jira_server.standin.accounts.failures("alice") == 1
 
 
+def test_nobody_logs_in_by_key(jira_server: JiraServer, client: Any) -> None:
+    """A user's key finds them, but only the name opens the door, in any case."""
+    statuses = [
+        client.get(f"{jira_server.url}{API}/myself", auth=(name, ALICE[1])).status_code
+        for name in ("JIRAUSER10100", "Alice")
+    ]
+
+    assert statuses == [401, 200]
+
+
 def _captcha(server: JiraServer, client: Any) -> None:
     for _ in range(3):
         assert client.get(f"{server.url}{API}/myself", auth=WRONG).status_code == 401

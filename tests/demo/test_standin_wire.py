@@ -6,6 +6,7 @@ import gzip
 import http.client
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -173,6 +174,30 @@ def test_long_answers_are_chunked(jira_server: JiraServer, client: Any) -> None:
     answer = client.get(f"{jira_server.url}{API}/issue/DEMO-1", headers={"Accept-Encoding": ""}, auth=ALICE)
 
     assert (answer.headers["Transfer-Encoding"], len(answer.json()["fields"]["comment"]["comments"])) == ("chunked", 62)
+
+
+# -- how many ----------------------------------------------------------------------------------------------------------
+
+
+def test_requests_are_limited(start_jira: Any, client: Any) -> None:
+    """Each answer tells what is left for the user; one too many hears 429, and the next minute begins anew."""
+    now = [datetime(2026, 5, 4, 12, 0, 45, tzinfo=UTC)]
+    server = start_jira(rate_limit=2, clock=lambda: now[0])
+    answers = [client.get(f"{server.url}{API}/myself", headers={"Authorization": f"Bearer {server.pat('bob')}"})]
+    client.headers["Authorization"] = f"Bearer {server.pat('alice')}"
+    answers += [client.get(f"{server.url}{API}/myself") for _ in range(3)]
+    now[0] += timedelta(seconds=15)
+    answers.append(client.get(f"{server.url}{API}/myself"))
+
+    names = ("X-RateLimit-Remaining", "X-RateLimit-Limit", "X-RateLimit-Interval-Seconds", "Retry-After")
+    told = [(answer.status_code, *(answer.headers[name] for name in names)) for answer in answers]
+    assert told == [
+        (200, "1", "2", "60", "0"),
+        (200, "1", "2", "60", "0"),
+        (200, "0", "2", "60", "0"),
+        (429, "0", "2", "60", "15"),
+        (200, "1", "2", "60", "0"),
+    ]
 
 
 # -- the log -----------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from .log import Counted, Log, Seen, headers_of, target_of
 from .manners import Manners
 from .model import JiraError
 from .pats import Pats
+from .rates import Rates
 from .refusals import challenge, page, to_login
 from .refusals import problem as oauth_problem
 from .seed import seeded
@@ -57,6 +58,7 @@ class JiraStandIn:
         links: applications that may sign requests with OAuth 1.0a.
         manners: how answers are sent.
         upload_limit: bytes of a body that is not streamed.
+        rate_limit: requests of a user in a minute, told with each answer; None: any number.
         log: keeps what reached it.
         serve_log: whether ``/plugins/servlet/standin/`` has ``log``, and ``reset/NAME`` to take back a CAPTCHA.
         clock: gives the time, in UTC.
@@ -82,6 +84,7 @@ class JiraStandIn:
         links: Iterable[ApplicationLink] = (),
         manners: Manners | None = None,
         upload_limit: int = 10 * 2**20,
+        rate_limit: int | None = None,
         log: Log | None = None,
         serve_log: bool = False,
         clock: Callable[[], datetime] = now,
@@ -94,7 +97,7 @@ class JiraStandIn:
         self.pats, self.links = Pats(clock), Links(links)
         self.log = log if log is not None else Log()
         self._site = Site(self.state, self.accounts, self.sessions, self.pats, self.links, self.log, clock)
-        self._requests = count(1)
+        self._rates, self._requests = Rates(rate_limit, clock), count(1)
         self._map = _routes(serve_log)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -115,22 +118,16 @@ class JiraStandIn:
         return response(environ, start_response)
 
     def _respond(self, request: JiraRequest, base: str) -> tuple[who.Caller, Response]:
-        caller = who.Caller()
+        caller, limits = who.Caller(), dict[str, str]()
         try:
             path = self._path(request.path)
             caller = who.believed(request, self._site) if self._gate else who.found(request, self._site, path, base)
-            response = caller.refusal or self._answer(request, path, caller, base)
-        except JiraError as error:
-            response = answer(problem(error), error.status)
-        except OAuthProblem as error:
-            response = oauth_problem(error.fields)
-        except NotFound:
-            response = self._not_found(request, caller, base)
-        except MethodNotAllowed as error:
-            response = Response(status=405, headers={"Allow": ", ".join(sorted(error.valid_methods or ()))})
-        except HTTPException as error:
-            code, words = error.code or 400, error.description or error.name
-            response = answer(problem(JiraError(code, words)), code)
+            limits, refusal = self._rates.take(caller.user)
+            response = caller.refusal or refusal or self._answer(request, path, caller, base)
+        except (JiraError, OAuthProblem, HTTPException) as error:
+            response = self._refused(error, request, caller, base)
+        for name, value in limits.items():
+            response.headers.setdefault(name, value)
         self._finish(request, response, caller, base)
         return caller, response
 
@@ -151,6 +148,21 @@ class JiraStandIn:
             if found := spelling.match(path):
                 path = usual + path[found.end() :]
         return path.removesuffix(".json") if path.startswith("/rest/") else path
+
+    def _refused(self, error: Exception, request: JiraRequest, caller: who.Caller, base: str) -> Response:
+        match error:
+            case JiraError():
+                return answer(problem(error), error.status)
+            case OAuthProblem():
+                return oauth_problem(error.fields)
+            case NotFound():
+                return self._not_found(request, caller, base)
+            case MethodNotAllowed():
+                return Response(status=405, headers={"Allow": ", ".join(sorted(error.valid_methods or ()))})
+            case HTTPException():
+                code, words = error.code or 400, error.description or error.name
+                return answer(problem(JiraError(code, words)), code)
+        raise error
 
     def _not_found(self, request: JiraRequest, caller: who.Caller, base: str) -> Response:
         if "/rest/api/" in request.path:
