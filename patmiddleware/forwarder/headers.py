@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from ..annotate import Environ, fold
@@ -63,38 +64,47 @@ class Upward:
         self._origin = _origin(public_url)
         self._encodings = encodings
 
-    def __call__(self, environ: Environ) -> Headers | None:
+    def __call__(self, environ: Environ) -> list[tuple[str, str]] | None:
         """Give the headers, or None where one of them holds what no header may."""
-        dropped = {fold(f"HTTP_{name}") for name in _listed(environ.get("HTTP_CONNECTION", ""))}
-        found = [
-            (name, environ[key])
-            for key, name in self._keys
-            if environ.get(key) and key not in dropped and f"HTTP_{key}" not in dropped
-        ]
-        found = [(name, value) for name, value in found if name not in _PLACES or _origin(value) != self._origin]
+        found = [(name, environ[key]) for key, name in self._keys if environ.get(key)]
+        connection = environ.get("HTTP_CONNECTION")
+        if connection:
+            named = {fold(name) for name in _listed(connection)}
+            found = [pair for pair in found if fold(pair[0]) not in named]
+        found = [pair for pair in found if pair[0] not in _PLACES or _origin(pair[1]) != self._origin]
         found.append(("Accept-Encoding", self._accepted(environ.get("HTTP_ACCEPT_ENCODING", ""))))
-        return None if any(_BAD_VALUE.search(value) for _, value in found) else found
+        return None if any(not pair[1].isprintable() and _BAD_VALUE.search(pair[1]) for pair in found) else found
 
     def _accepted(self, value: str) -> str:
         if self._encodings is None:
             return value or "identity"
-        return ", ".join(coding for coding in _codings(value) if coding in self._encodings) or "identity"
+        return _common(value, self._encodings)
 
 
-def downward(headers: Headers) -> Iterator[tuple[str, str]]:
+@lru_cache(maxsize=64)
+def _common(value: str, encodings: frozenset[str]) -> str:
+    return ", ".join(coding for coding in _codings(value) if coding in encodings) or "identity"
+
+
+def downward(headers: Headers) -> list[tuple[str, str]]:
     """Give the headers of an answer as the client gets them, but for what else is ours to set."""
-    named = {name.lower() for key, value in headers if key.lower() == "connection" for name in _listed(value)}
-    dropped = _DROPPED | named
-    return (
-        (name, _BAD_VALUE.sub(" ", value))  # such as a line that goes on on the next
+    dropped = _DROPPED
+    connection = value_of(headers, "connection")
+    if connection is not None:
+        dropped = dropped.union(*(_listed(value) for key, value in headers if key.lower() == "connection"))
+    return [
+        (name, value if value.isprintable() else _BAD_VALUE.sub(" ", value))  # such as a line that goes on on the next
         for name, value in headers
         if name.lower() not in dropped and _NAME.fullmatch(name)
-    )
+    ]
 
 
 def value_of(headers: Headers, name: str) -> str | None:
     """Give the first value of a header; its name in lower case."""
-    return next((value for key, value in headers if key.lower() == name), None)
+    for key, value in headers:
+        if key.lower() == name:
+            return value
+    return None
 
 
 def _key(name: str) -> str:

@@ -36,6 +36,8 @@ class Records:
         """Tell of an answer that is at its end, or broke off."""
         if error is not None:
             logger.warning("an answer broke off: %s", error)
+        if self._audit is None:
+            return
         took = round((self._clock() - began) * 1000, 3)
         self._write("forwarded", environ, caller, status=status, ms=took, why=None if error is None else str(error))
 

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..errors import UpstreamError
-from ..interfaces import Caller, UpstreamResponse
+from ..interfaces import Caller, Headers, UpstreamResponse
 from .exchange import Exchange
-from .headers import downward, value_of
-from .links import OF_THE_BYTES, Links
+from .headers import downward
+from .links import OF_THE_BYTES, Links, is_gzip
 from .records import Records
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
-
-_LINKS = ("location", "content-location", "link")
 
 
 class Inbound:
@@ -45,7 +43,7 @@ class Inbound:
         rewriter = self._links if self._links is not None and self._links.applies(response.headers) else None
         pieces = response.stream()
         if rewriter is not None:
-            pieces = rewriter.body(pieces, gzip=value_of(response.headers, "content-encoding") is not None)
+            pieces = rewriter.body(pieces, gzip=is_gzip(response.headers))
         first = next(pieces, b"")
         start_response(f"{response.status} {_phrase(response)}", self._headers(response, exchange.caller, rewriter))
         ended = partial(self._records.forwarded, exchange.environ, exchange.caller, response.status, exchange.began)
@@ -54,19 +52,19 @@ class Inbound:
     def _headers(
         self, response: UpstreamResponse, caller: Caller | None, rewriter: Links | None
     ) -> list[tuple[str, str]]:
-        dropped = OF_THE_BYTES if rewriter is not None or response.status == 204 else ()
-        return [
-            (name, self._value(name.lower(), value, caller))
-            for name, value in downward(response.headers)
-            if name.lower() not in dropped
-        ]
+        headers: Headers = downward(response.headers)
+        if rewriter is not None or response.status == 204:
+            headers = [pair for pair in headers if pair[0].lower() not in OF_THE_BYTES]
+        if self._links is not None:
+            headers = self._links.headers(headers)
+        if caller is not None:
+            headers = [(name, _told(caller) if name.lower() == "x-ausername" else value) for name, value in headers]
+        return list(headers)
 
-    def _value(self, name: str, value: str, caller: Caller | None) -> str:
-        if name == "x-ausername" and caller is not None:
-            return quote(caller.grant.owner, safe="@")
-        if name in _LINKS and self._links is not None:
-            return self._links.url(value)
-        return value
+
+def _told(caller: Caller) -> str:
+    """Give the user as Jira does in a header."""
+    return quote(caller.grant.owner, safe="@")
 
 
 def _phrase(response: UpstreamResponse) -> str:

@@ -90,7 +90,7 @@ def query(text: str) -> str | Denied:
         text: ``QUERY_STRING``, a WSGI native string.
     """
     kept = parameters(text)
-    if isinstance(kept, Denied):
+    if isinstance(kept, Denied) or not kept:
         return kept
     # As urllib3 would write it, so that what is signed is what is sent.
     stray = _STRAY.sub("%25", quote(kept.encode("latin-1", "replace"), safe=_QUERY))

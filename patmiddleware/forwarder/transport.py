@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 PIECE = 65_536
 _CHUNK = 16_384
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))  # RFC 9110, section 9.2.2
+_ADDED = ("User-Agent", "Accept-Encoding")  # by urllib3, where they are missing
+_NEVER = urllib3.Retry(False, redirect=False)
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 _FINGERPRINT = re.compile(r"(?:[0-9a-f]{2}:?){31}[0-9a-f]{2}", re.IGNORECASE)
 
@@ -112,7 +114,10 @@ class PooledTransport:
             pool.close()
 
     def _sent(self, request: UpstreamRequest) -> BaseHTTPResponse:
-        headers: dict[str, str] = {"User-Agent": SKIP_HEADER, "Accept-Encoding": SKIP_HEADER, **dict(request.headers)}
+        headers = dict(request.headers)
+        for name in _ADDED:
+            if name not in headers:
+                headers[name] = SKIP_HEADER
         if request.length is not None and request.body is not None and not isinstance(request.body, bytes):
             headers["Content-Length"] = str(request.length)
         return self._pool().urlopen(
@@ -121,7 +126,7 @@ class PooledTransport:
             body=request.body,
             headers=headers,
             redirect=False,
-            retries=False,
+            retries=_NEVER,
             preload_content=False,
             decode_content=False,
             assert_same_host=False,
@@ -185,8 +190,12 @@ class _Answer:
         # As it comes: stream() would wait until a whole piece is full.
         while piece := raw.read1(PIECE, decode_content=False):
             yield piece
+            if raw.length_remaining == 0:  # asking once more would cost as much again
+                return
 
     def close(self) -> None:
+        if self._raw.connection is None:  # all of it was read: it is back in the pool
+            return
         # Closed first, where something is left: back in the pool it is made anew.
         self._raw.close()
         self._raw.release_conn()
