@@ -16,7 +16,17 @@ from hypothesis import strategies as st
 from webtest import TestApp
 
 from patmiddleware.audit import AuditLog
-from patmiddleware.config import PROBLEMS, Config, build, from_config, is_loopback, located, open_parts, store_of
+from patmiddleware.config import (
+    PROBLEMS,
+    Config,
+    build,
+    from_config,
+    is_loopback,
+    located,
+    open_parts,
+    store_of,
+    vault_of,
+)
 from patmiddleware.config.backends import DIRECTORY, INTROSPECTION, JWT, StoreSettings
 from patmiddleware.config.tables import (
     TABLES,
@@ -24,6 +34,7 @@ from patmiddleware.config.tables import (
     MiddlewareSettings,
     PolicySettings,
     ServerSettings,
+    VaultSettings,
 )
 from patmiddleware.config.upstreams import AUTH, UPSTREAM, AppSettings, UpstreamSettings
 from patmiddleware.config.values import parse_duration
@@ -31,7 +42,7 @@ from patmiddleware.errors import ConfigurationError
 from patmiddleware.interfaces import TokenStore
 from patmiddleware.issuer import Issuer, IssuerLimits
 from patmiddleware.middleware import PATMiddleware
-from patmiddleware.model import CacheSettings
+from patmiddleware.model import CacheSettings, UpstreamCredential
 from patmiddleware.passwords import PasswordSettings
 from patmiddleware.session import SessionSettings
 
@@ -79,7 +90,8 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
                 "PAT-E103",
                 "relm",
                 "there is no such setting",
-                "there are: app, audit, directory, issuer, middleware, passwords, policy, server, session, store",
+                "there are: app, audit, directory, issuer, middleware, "
+                "passwords, policy, server, session, store, vault",
             )
         ],
     ),
@@ -273,6 +285,30 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
                 "a secret must come from the environment or from a file",
                 'write {env = "NAME"} or {file = "PATH"}',
             )
+        ],
+    ),
+    "a way out of a vault that is not there": (
+        STORE + "[app]\nupstream='https://j'\npublic_url='https://a'\nauth = {kind = 'vault'}",
+        [("PAT-E106", "app.auth.kind", "is 'vault', but there is none to keep owners' credentials in", "add [vault]")],
+    ),
+    "a vault without its keys": (
+        STORE + "[vault]\nurl = 'file:vault.jsonl'",
+        [("PAT-E107", "vault.keys", "is missing", "")],
+    ),
+    "a vault with no key": (
+        STORE + "[vault]\nurl = 'file:vault.jsonl'\nkeys = []",
+        [("PAT-E105", "vault.keys", "needs at least 1 item", "")],
+    ),
+    "the key of a vault in clear": (
+        STORE + "[vault]\nurl = 'file:vault.jsonl'\nkeys = ['hunter2', {env='EMPTY'}]",
+        [
+            (
+                "PAT-E104",
+                "vault.keys[0]",
+                "a secret must come from the environment or from a file",
+                'write {env = "NAME"} or {file = "PATH"}',
+            ),
+            ("PAT-E108", "vault.keys[1]", "the environment variable EMPTY is empty", "set it: export EMPTY=…"),
         ],
     ),
     "forwarding and importing": (
@@ -753,6 +789,7 @@ KINDS = (
     AuditSettings,
     AppSettings,
     ServerSettings,
+    VaultSettings,
 )
 
 
@@ -805,6 +842,45 @@ def test_a_password_in_the_file_is_warned_of(url: str, expected: list[str]) -> N
 
     assert [warning.partition(",")[0] for warning in warnings] == expected
     assert "hunter2" not in "".join(warnings)
+
+
+VAULT_KEY = bytes(range(32)).hex()
+UNOPENED_VAULTS = {
+    "no such kind": ("ldap://h", VAULT_KEY, "PAT-E116 vault.url: there is no kind of vault named 'ldap'"),
+    "no folder": ("sqlite:///nowhere/v.db", VAULT_KEY, "PAT-E116 vault.url: "),
+    "a weak key": ("file:vault.jsonl", "00" * 32, "PAT-E116 vault.keys[0]: is not random"),
+    "a passphrase": ("file:vault.jsonl", "open sesame", "PAT-E116 vault.keys[0]: is not 32 bytes in base64 or hex"),
+}
+
+
+@pytest.mark.parametrize(("url", "key", "expected"), UNOPENED_VAULTS.values(), ids=UNOPENED_VAULTS)
+def test_a_vault_that_cannot_be_opened(tmp_path: Path, url: str, key: str, expected: str) -> None:
+    """It is told as a problem of its setting, without the key."""
+    pytest.importorskip("cryptography", reason="needs the extra forward")
+    given = {"store": {"url": "memory:"}, "vault": {"url": url, "keys": [{"env": "KEY"}]}}
+    config = Config.from_dict(given, tmp_path / "patmiddleware.toml", {"KEY": key})
+
+    with pytest.raises(ConfigurationError) as caught:
+        vault_of(config)
+
+    assert str(caught.value).startswith(expected)
+    assert key not in str(caught.value) + repr(config)
+
+
+def test_a_vault_beside_the_settings(tmp_path: Path) -> None:
+    """A relative path is taken from the settings' folder, and a key from a file there; without one there is none."""
+    pytest.importorskip("cryptography", reason="needs the extra forward")
+    (tmp_path / "key").write_text(f"{VAULT_KEY}\n")
+    (tmp_path / "key").chmod(0o600)
+    given = {"store": {"url": "memory:"}, "vault": {"url": "file:vault.jsonl", "keys": [{"file": "key"}]}}
+    path = tmp_path / "patmiddleware.toml"
+
+    vault = vault_of(Config.from_dict(given, path))
+    assert vault is not None
+    vault.put("alice", "https://jira.example.org", UpstreamCredential("bearer", {"token": "x"}))
+
+    assert (tmp_path / "vault.jsonl").is_file()
+    assert vault_of(Config.from_dict({"store": {"url": "memory:"}}, path)) is None
 
 
 def test_the_table_of_problems_has_every_id_once() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from threading import Lock
 from time import monotonic, sleep
 from typing import Any
 
@@ -13,16 +15,19 @@ import pytest
 from patmiddleware.backends.memory import MemoryStore, StaticDirectory
 from patmiddleware.errors import BackendUnavailable, ConflictError
 from patmiddleware.firstuse import id_of, parts
-from patmiddleware.model import Digest, Owner, Secret, Token, Use
+from patmiddleware.model import Digest, Owner, Secret, Token, UpstreamCredential, Use
 from patmiddleware.testing import (
     DirectoryContract,
     DirectoryOutageContract,
     FlakyPasswordDirectory,
     FlakyStore,
+    FlakyVault,
     PasswordDirectoryContract,
     StoreOutageContract,
     TokenReaderContract,
     TokenStoreContract,
+    VaultContract,
+    VaultOutageContract,
     sample_token,
 )
 from patmiddleware.testing.redigesting import JIRA_DIGEST
@@ -666,3 +671,304 @@ class TestDown(StoreOutageContract):
 
     def make_unreachable(self) -> Down:
         return Down()
+
+
+# -- vaults
+
+
+class NotQuite(FlakyVault):
+    """Keeps credentials as it should; each class below does one thing otherwise."""
+
+    def name(self, owner: str, upstream: str) -> tuple[str, str]:
+        return owner, upstream
+
+    def get(self, owner: str, upstream: str) -> UpstreamCredential | None:
+        return super().get(*self.name(owner, upstream))
+
+    def put(self, owner: str, upstream: str, credential: UpstreamCredential) -> None:
+        super().put(*self.name(owner, upstream), credential)
+
+    def remove(self, owner: str, upstream: str) -> None:
+        super().remove(*self.name(owner, upstream))
+
+
+class FoldsOwners(NotQuite):
+    def name(self, owner: str, upstream: str) -> tuple[str, str]:
+        return owner.casefold(), upstream
+
+
+class TrimsOwners(NotQuite):
+    def name(self, owner: str, upstream: str) -> tuple[str, str]:
+        return owner.rstrip(" "), upstream
+
+
+class ComposesOwners(NotQuite):
+    def name(self, owner: str, upstream: str) -> tuple[str, str]:
+        return unicodedata.normalize("NFKC", owner), upstream
+
+
+class CutsOwners(NotQuite):
+    def name(self, owner: str, upstream: str) -> tuple[str, str]:
+        return owner.partition("\0")[0], upstream
+
+
+class OneUpstream(NotQuite):
+    def name(self, owner: str, upstream: str) -> tuple[str, str]:
+        return owner, ""
+
+
+class FoldsUpstreams(NotQuite):
+    def name(self, owner: str, upstream: str) -> tuple[str, str]:
+        return owner, upstream.lower()
+
+
+class RunsTogether(NotQuite):
+    def name(self, owner: str, upstream: str) -> tuple[str, str]:
+        return f"{owner}:{upstream}", ""
+
+
+class SearchesOwners(NotQuite):
+    def get(self, owner: str, upstream: str) -> UpstreamCredential | None:
+        return next((one for (name, _), one in self._kept.items() if fnmatchcase(name, owner)), None)
+
+
+class RaisesForNone(NotQuite):
+    def get(self, owner: str, upstream: str) -> UpstreamCredential | None:
+        return self._kept[owner, upstream]
+
+
+class FailsWithoutAny(NotQuite):
+    def get(self, owner: str, upstream: str) -> UpstreamCredential | None:
+        if not self._kept:
+            raise BackendUnavailable("there is no table")
+        return super().get(owner, upstream)
+
+
+class GivesValues(NotQuite):
+    def get(self, owner: str, upstream: str) -> Any:
+        found = super().get(owner, upstream)
+        return found and found.values
+
+
+class ForgetsTheKind(NotQuite):
+    def get(self, owner: str, upstream: str) -> UpstreamCredential | None:
+        found = super().get(owner, upstream)
+        return found and UpstreamCredential("bearer", found.values)
+
+
+class Merges(NotQuite):
+    def put(self, owner: str, upstream: str, credential: UpstreamCredential) -> None:
+        before = self.get(owner, upstream)
+        values = {**(before.values if before else {}), **credential.values}
+        super().put(owner, upstream, UpstreamCredential(credential.kind, values))
+
+
+class KeepsTheFirst(NotQuite):
+    def put(self, owner: str, upstream: str, credential: UpstreamCredential) -> None:
+        if self.get(owner, upstream) is None:
+            super().put(owner, upstream, credential)
+
+
+class Strips(NotQuite):
+    def put(self, owner: str, upstream: str, credential: UpstreamCredential) -> None:
+        values = {name: text.strip() for name, text in credential.values.items()}
+        super().put(owner, upstream, UpstreamCredential(credential.kind, values))
+
+
+class KeepsWhatWasGiven(NotQuite):
+    def put(self, owner: str, upstream: str, credential: UpstreamCredential) -> None:
+        self._kept[owner, upstream] = credential
+
+
+class GivesItsOwn(NotQuite):
+    def put(self, owner: str, upstream: str, credential: UpstreamCredential) -> None:
+        self._kept[owner, upstream] = UpstreamCredential(credential.kind, dict(credential.values))
+
+
+class RemovesAll(NotQuite):
+    def remove(self, owner: str, upstream: str) -> None:
+        self._kept = {name: one for name, one in self._kept.items() if name[0] != owner}
+
+
+class RemovesNothing(NotQuite):
+    def remove(self, owner: str, upstream: str) -> None:
+        pass
+
+
+class RemovesStrictly(NotQuite):
+    def remove(self, owner: str, upstream: str) -> None:
+        del self._kept[owner, upstream]
+
+
+class Buries(NotQuite):
+    def __init__(self) -> None:
+        super().__init__()
+        self.buried: set[tuple[str, str]] = set()
+
+    def remove(self, owner: str, upstream: str) -> None:
+        self.buried.add((owner, upstream))
+
+    def get(self, owner: str, upstream: str) -> UpstreamCredential | None:
+        return None if (owner, upstream) in self.buried else super().get(owner, upstream)
+
+
+class ShowsAll(NotQuite):
+    def __repr__(self) -> str:
+        return repr([dict(one.values) for one in self._kept.values()])
+
+
+class SharesItsName(NotQuite):
+    """Two threads at once get each other's answers."""
+
+    def get(self, owner: str, upstream: str) -> UpstreamCredential | None:
+        self.asked = owner
+        sleep(0.001)
+        return super().get(self.asked, upstream)
+
+
+class WritesTheWhole(NotQuite):
+    """Two threads at once write over each other's."""
+
+    def put(self, owner: str, upstream: str, credential: UpstreamCredential) -> None:
+        before = dict(self._kept)
+        sleep(0.001)
+        self._kept = {**before, (owner, upstream): credential}
+
+
+class WritesByHalves(NotQuite):
+    """Kind and values each by themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kinds: dict[tuple[str, str], str] = {}
+
+    def put(self, owner: str, upstream: str, credential: UpstreamCredential) -> None:
+        self.kinds[owner, upstream] = credential.kind
+        sleep(0.001)
+        super().put(owner, upstream, credential)
+
+    def get(self, owner: str, upstream: str) -> UpstreamCredential | None:
+        found = super().get(owner, upstream)
+        return found and UpstreamCredential(self.kinds[owner, upstream], found.values)
+
+
+class Collides(NotQuite):
+    def __init__(self) -> None:
+        super().__init__()
+        self.busy = Lock()
+
+    def put(self, owner: str, upstream: str, credential: UpstreamCredential) -> None:
+        if not self.busy.acquire(blocking=False):
+            raise BackendUnavailable("somebody else writes")
+        try:
+            sleep(0.001)
+            super().put(owner, upstream, credential)
+        finally:
+            self.busy.release()
+
+
+class NoPut:
+    def get(self, owner: str, upstream: str) -> None:
+        return None
+
+
+BASIC = UpstreamCredential("basic", {"username": "alice", "password": "Tr0ub4dor&3-\u00fc"})
+VAULTS: list[Mutant] = [
+    (NoPut, "test_is_a_vault", ()),
+    (GivesValues, "test_get_gives_what_was_put", (BASIC,)),
+    (ForgetsTheKind, "test_get_gives_what_was_put", (BASIC,)),
+    (FailsWithoutAny, "test_an_empty_vault_has_none", ()),
+    (RaisesForNone, "test_an_empty_vault_has_none", ()),
+    (SearchesOwners, "test_odd_owners_have_none", ("*",)),
+    (OneUpstream, "test_odd_upstreams_have_none", ("*",)),
+    (TrimsOwners, "test_near_misses_have_none", ("alice ",)),
+    (CutsOwners, "test_near_misses_have_none", ("alice\0",)),
+    (FoldsOwners, "test_near_misses_have_none", ("Alice",)),
+    (ComposesOwners, "test_near_misses_have_none", ("\uff41lice",)),
+    (FoldsOwners, "test_names_that_look_alike_are_two", ()),
+    (TrimsOwners, "test_names_that_look_alike_are_two", ()),
+    (ComposesOwners, "test_names_that_look_alike_are_two", ()),
+    (OneUpstream, "test_each_upstream_has_its_own", ()),
+    (FoldsUpstreams, "test_each_upstream_has_its_own", ()),
+    (RunsTogether, "test_owner_and_upstream_are_not_run_together", ()),
+    (Merges, "test_put_takes_the_place_of_the_one_before", ()),
+    (KeepsTheFirst, "test_put_takes_the_place_of_the_one_before", ()),
+    (Strips, "test_values_are_kept_as_they_are", ()),
+    (KeepsWhatWasGiven, "test_what_was_put_is_the_vaults_own", ()),
+    (GivesItsOwn, "test_what_was_put_is_the_vaults_own", ()),
+    (CutsOwners, "test_an_odd_owner_is_kept_or_refused", ("alice\0",)),
+    (RemovesAll, "test_remove_forgets_one", ()),
+    (RemovesNothing, "test_remove_forgets_one", ()),
+    (RemovesStrictly, "test_remove_of_what_is_not_there_is_no_error", ("*",)),
+    (Buries, "test_what_was_removed_can_be_put_again", ()),
+    (ShowsAll, "test_no_repr_shows_a_secret", ()),
+    (SharesItsName, "test_threads_may_ask_at_once", ()),
+    (WritesTheWhole, "test_threads_may_put_at_once", ()),
+    (WritesByHalves, "test_two_may_put_for_one_owner_at_once", ()),
+    (Collides, "test_two_may_put_for_one_owner_at_once", ()),
+]
+
+
+@pytest.mark.parametrize(("broken", "promise", "arguments"), VAULTS)
+def test_vault_contract_finds(broken: Callable[[], FlakyVault], promise: str, arguments: tuple[Any, ...]) -> None:
+    """What is wrong with a vault."""
+    contract = VaultContract()
+    contract.make_vault = broken  # type: ignore[method-assign]  # as a subclass would
+
+    assert_fails(contract, promise, arguments)
+
+
+class TestNotQuite(VaultContract):
+    """What the others are made from breaks no promise."""
+
+    def make_vault(self) -> NotQuite:
+        return NotQuite()
+
+
+class Lost(FlakyVault):
+    """A vault that is down as it should be; each class below does one thing otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = True
+
+
+class HasNone(Lost):
+    def get(self, owner: str, upstream: str) -> UpstreamCredential | None:
+        return None
+
+
+class Swallows(Lost):
+    def put(self, owner: str, upstream: str, credential: UpstreamCredential) -> None:
+        pass
+
+    def remove(self, owner: str, upstream: str) -> None:
+        pass
+
+
+class TellsTheCredential(Lost):
+    def put(self, owner: str, upstream: str, credential: UpstreamCredential) -> None:
+        raise BackendUnavailable(f"can't keep {dict(credential.values)}")
+
+
+class RaisesItsDrivers(Lost):
+    def get(self, owner: str, upstream: str) -> UpstreamCredential | None:
+        raise OSError("no route to host")
+
+
+VAULT_OUTAGES: list[Mutant] = [
+    (HasNone, "test_an_outage_is_not_a_missing_credential", ()),
+    (RaisesItsDrivers, "test_an_outage_is_not_a_missing_credential", ()),
+    (Swallows, "test_an_outage_keeps_nothing", ()),
+    (TellsTheCredential, "test_an_outage_keeps_nothing", ()),
+    (Swallows, "test_an_outage_removes_nothing", ()),
+]
+
+
+@pytest.mark.parametrize(("broken", "promise", "arguments"), VAULT_OUTAGES)
+def test_vault_outage_contract_finds(broken: Callable[[], Lost], promise: str, arguments: tuple[Any, ...]) -> None:
+    """What is wrong with a vault that is out of reach."""
+    contract = VaultOutageContract()
+    contract.make_unreachable = broken  # type: ignore[method-assign]  # as a subclass would
+
+    assert_fails(contract, promise, arguments)

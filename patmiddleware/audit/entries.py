@@ -16,8 +16,8 @@ METHOD_LENGTH = 64
 
 FIELDS = frozenset(
     (
-        *("address", "by", "expires", "method", "ms", "network", "owner", "parent", "path", "replaces", "request_id"),
-        *("scopes", "status", "token", "token_name", "upstream", "why"),
+        *("address", "by", "expires", "kind", "method", "ms", "network", "owner", "parent", "path"),
+        *("replaces", "request_id", "scopes", "status", "token", "token_name", "upstream", "why"),
     )
 )
 """What an act of management, or a request that was forwarded, may tell."""

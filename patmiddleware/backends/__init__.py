@@ -6,7 +6,6 @@ package never changes who gets in.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from inspect import signature
@@ -17,6 +16,8 @@ from patmiddleware.errors import ConfigurationError
 from patmiddleware.events import open_events
 from patmiddleware.interfaces import Directory, Events, TokenReader, TokenStore
 from patmiddleware.tokens import DEFAULT_PREFIX
+
+from .schemes import choose, path_in, rest, table
 
 # Any: each backend has settings of its own, which its constructor judges.
 Settings: TypeAlias = Mapping[str, Any]
@@ -33,12 +34,8 @@ class Tokens(NamedTuple):
 
 StoreLoader: TypeAlias = Callable[[str, Tokens, Settings], TokenReader]
 DirectoryLoader: TypeAlias = Callable[[str, Settings], Directory]
-_Loader = TypeVar("_Loader")
 _Reader = TypeVar("_Reader", bound=TokenReader)
 _Directory = TypeVar("_Directory", bound=Directory)
-
-# RFC 3986, section 3.1; what does not look so is not shown: it may hold a password.
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 
 
 @overload
@@ -91,7 +88,7 @@ def open_store(
         _refuse_others(address, TokenReader, "store")
         return address
     carrier = None if events is None else open_events(events)
-    store = _choose(address, STORES, "store")(address, Tokens(prefix, peppers, foreign), settings)
+    store = choose(address, STORES, "store")(address, Tokens(prefix, peppers, foreign), settings)
     if carrier is not None:
         _let_carry(store, carrier)
     return store
@@ -124,7 +121,7 @@ def open_directory(address: str | Directory, *, settings: Settings = NO_SETTINGS
         BackendUnavailable: when it can't be reached.
     """
     if isinstance(address, str):
-        return _choose(address, DIRECTORIES, "directory")(address, settings)
+        return choose(address, DIRECTORIES, "directory")(address, settings)
     _refuse_others(address, Directory, "directory")
     return address
 
@@ -134,47 +131,6 @@ def _refuse_others(given: object, protocol: type, what: str) -> None:
     if isinstance(given, type | bytes | bytearray) or not isinstance(given, protocol):
         kind = given.__name__ if isinstance(given, type) else type(given).__name__
         raise ConfigurationError(f"{kind} is neither a {what} nor the address of one", setting=what)
-
-
-def _choose(address: str, table: Mapping[str, _Loader], what: str) -> _Loader:
-    scheme, colon, _ = address.partition(":")
-    if not colon or not _SCHEME.fullmatch(scheme):
-        known = ", ".join(f"{name}:" for name in table)
-        raise ConfigurationError(f"the address of a {what} begins with its kind", setting=what, hint=f"one of {known}")
-    # SQLAlchemy's addresses may name a driver, as in mysql+pymysql:
-    kind = scheme.lower().partition("+")[0]
-    if kind not in table:
-        [near] = get_close_matches(kind, table, n=1, cutoff=0.0)
-        raise ConfigurationError(f"there is no kind of {what} named {scheme!r}", setting=what, hint=f"try {near}:")
-    return table[kind]
-
-
-def _table(*rows: tuple[str, _Loader]) -> Mapping[str, _Loader]:
-    """Give the rows as a mapping that refuses a second row of the same name, rather than let it win unseen."""
-    table = dict(rows)
-    if len(table) < len(rows):
-        raise ValueError("a scheme stands twice")
-    return MappingProxyType(table)
-
-
-def _rest(address: str) -> str:
-    return address.partition(":")[2]
-
-
-def _path(address: str, setting: str, example: str) -> str:
-    """Give the path of ``kind:PATH`` or ``kind:///PATH``.
-
-    Raises:
-        ConfigurationError: when there is none, or a host stands before it.
-    """
-    path = _rest(address)
-    if path.startswith("//"):
-        path = path.removeprefix("//")
-        if not path.startswith("/"):
-            raise ConfigurationError("the address names a host where a path should be", setting=setting, hint=example)
-    if not path:
-        raise ConfigurationError("the address has no path", setting=setting, hint=example)
-    return path
 
 
 def _known(settings: Settings, what: str, kind: Callable[..., object], *apart: str) -> Settings:
@@ -205,7 +161,7 @@ def _known(settings: Settings, what: str, kind: Callable[..., object], *apart: s
 def _memory_store(address: str, tokens: Tokens, settings: Settings) -> TokenStore:
     from .memory import MemoryStore
 
-    if _rest(address):
+    if rest(address):
         raise ConfigurationError("memory: takes nothing after the colon", setting="store")
     return MemoryStore(**tokens._asdict(), **_known(settings, "store", MemoryStore, *Tokens._fields))
 
@@ -213,7 +169,7 @@ def _memory_store(address: str, tokens: Tokens, settings: Settings) -> TokenStor
 def _file_store(address: str, tokens: Tokens, settings: Settings) -> TokenStore:
     from .file import FileStore
 
-    path = _path(address, "store", "write file:tokens.jsonl, or file:///var/lib/patmiddleware/tokens.jsonl")
+    path = path_in(address, "store", "write file:tokens.jsonl, or file:///var/lib/patmiddleware/tokens.jsonl")
     return FileStore(path, **tokens._asdict(), **_known(settings, "store", FileStore, *Tokens._fields))
 
 
@@ -250,7 +206,7 @@ def _chain(address: str, tokens: Tokens, settings: Settings) -> TokenReader:
     """
     from .chain import ChainReader
 
-    addresses = _rest(address).split()
+    addresses = rest(address).split()
     kinds = {one.partition(":")[0].partition("+")[0].lower() for one in addresses}
     if unknown := settings.keys() - kinds:
         message = "no store of this kind is in the chain"
@@ -265,14 +221,14 @@ def _chain(address: str, tokens: Tokens, settings: Settings) -> TokenReader:
 def _static_directory(address: str, settings: Settings) -> Directory:
     from .memory import StaticDirectory
 
-    path = _path(address, "directory", "write static:owners.toml")
+    path = path_in(address, "directory", "write static:owners.toml")
     return StaticDirectory.from_file(path, **_known(settings, "directory", StaticDirectory.from_file))
 
 
 def _htpasswd_directory(address: str, settings: Settings) -> Directory:
     from .htpasswd import HtpasswdDirectory
 
-    path = _path(address, "directory", "write htpasswd:/etc/apache2/htpasswd")
+    path = path_in(address, "directory", "write htpasswd:/etc/apache2/htpasswd")
     return HtpasswdDirectory(path, **_known(settings, "directory", HtpasswdDirectory, "monotonic"))
 
 
@@ -282,7 +238,7 @@ def _ldap_directory(address: str, settings: Settings) -> Directory:
     return LDAPDirectory(address, **_known(settings, "directory", LDAPDirectory, "clock"))
 
 
-STORES: Mapping[str, StoreLoader] = _table(
+STORES: Mapping[str, StoreLoader] = table(
     ("memory", _memory_store),
     ("file", _file_store),
     ("sqlite", _sql_store),
@@ -294,7 +250,7 @@ STORES: Mapping[str, StoreLoader] = _table(
 )
 """Scheme of a store's address to what opens it."""
 
-DIRECTORIES: Mapping[str, DirectoryLoader] = _table(
+DIRECTORIES: Mapping[str, DirectoryLoader] = table(
     ("static", _static_directory),
     ("ldap", _ldap_directory),
     ("ldaps", _ldap_directory),

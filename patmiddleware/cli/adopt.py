@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -12,7 +11,7 @@ from ..errors import RefusedError
 from ..model import Token
 from . import terminal
 from .invocation import Invocation, common, pass_invocation
-from .params import lifetime, names
+from .params import asked, lifetime, names
 from .params import limit as limit_pair
 from .token import merged, operator
 from .tokenview import day, document
@@ -45,23 +44,15 @@ def adopt(
     Asks for the token, or reads it from the standard input; asks the upstream whose it is. Only its digest is kept.
     For auth = {kind = "pass"}, with which it goes on as it came.
     """
-    issuer = invocation.issuer(create=True)
-    secret = _secret()
+    secret = asked("Token").strip()
     whose = _whose(invocation, mount, secret)
     if owner is not None and whose != owner:
         raise RefusedError(f"the token is {whose}'s, not {owner}'s")
-    adopted = issuer.adopt(
+    adopted = invocation.issuer(create=True).adopt(
         secret, owner=whose, name=name, scopes=scopes, lifetime=expires, networks=networks,
         limits=merged(limits), by=operator(),
     )  # fmt: skip
     _tell(invocation, adopted)
-
-
-def _secret() -> str:
-    if sys.stdin.isatty():
-        asked: str = click.prompt("Token", hide_input=True, err=True)
-        return asked.strip()
-    return sys.stdin.readline().strip()
 
 
 def _whose(invocation: Invocation, mount: str, secret: str) -> str:

@@ -10,7 +10,7 @@ from shlex import quote
 
 import click
 
-from ..config import Config, Parts, StoreSettings, lacks_tables, open_parts
+from ..config import Config, Parts, StoreSettings, VaultSettings, lacks_tables, open_parts
 from ..errors import BackendError, ConfigurationError, Problem
 from ..events import open_events
 from ..interfaces import Checkable, TokenStore
@@ -34,7 +34,8 @@ def check(invocation: Invocation) -> None:
     if not config.read_well():
         raise ConfigurationError(config.problems())
     missing = _missing_store(config)
-    parts = open_parts(replace(config, store=_without_first(config.store)) if missing else config)
+    judged = replace(config, store=_without_first(config.store)) if missing else config
+    parts = open_parts(replace(judged, vault=_unmade(config)))
     faults = {part: list(_faults(parts, id, part, ask)) for id, part, ask in _ASKED}
     faults["store"] += [*(_place_faults(config) if missing else ()), *_event_faults(config)]
     problems = list(dict.fromkeys((*parts.problems, *chain.from_iterable(faults.values()))))
@@ -48,6 +49,14 @@ def check(invocation: Invocation) -> None:
         raise ConfigurationError(problems)
     if invocation.json:
         terminal.write_json({"checked": facts, "warnings": cautions})
+
+
+def _unmade(config: Config) -> VaultSettings | None:
+    """Give the settings of the vault; where opening it would make one in a database, of one that is made when used."""
+    if config.vault is None or config.vault.url.lower().startswith("file:"):
+        return config.vault
+    its_own = replace(config, store=StoreSettings(url=(config.vault.url,)))
+    return replace(config.vault, url="file:vault-to-come.jsonl") if _missing_store(its_own) else config.vault
 
 
 def _missing_store(config: Config) -> bool:

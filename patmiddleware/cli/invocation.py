@@ -7,17 +7,30 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
 from ..audit import AuditLog
-from ..config import Config, audit_of, directory_of, located, managed_store_of, policy_of, store_of
-from ..errors import ConfigurationError, RefusedError
+from ..config import (
+    Config,
+    audit_of,
+    directory_of,
+    located,
+    managed_store_of,
+    policy_of,
+    store_of,
+    vault_of,
+)
+from ..errors import ConfigurationError, Problem, RefusedError
 from ..interfaces import Denying, Directory, TokenStore
 from ..issuer import Issuer
 from ..policy import Policy
 from . import terminal
+from .upstream import Reach, reached
+
+if TYPE_CHECKING:
+    from ..vault import SealedVault
 
 _MANAGED = {"memory", "file", "sqlite", "postgresql", "mysql"}
 
@@ -35,10 +48,12 @@ class Invocation:
     Args:
         json: whether to answer in JSON.
         file: the settings file that was named; None: where it usually is.
+        reach: how an upstream is asked.
     """
 
     json: bool = False
     file: Path | None = None
+    reach: Reach = reached
 
     @property
     def path(self) -> Path:
@@ -87,6 +102,19 @@ class Invocation:
         if missing:
             terminal.note(f"There was no store at {file} yet: made a new one.")
         return store
+
+    def vault(self) -> SealedVault:
+        """Open the vault.
+
+        Raises:
+            ConfigurationError: when there is none, or it can't be opened.
+        """
+        if (vault := vault_of(self.config)) is None:
+            hint = 'write [vault] url = "sqlite:///tokens.db" and keys = [{env = "PAT_VAULT_KEY"}]'
+            message = "is missing: there is nowhere to keep credentials"
+            raise ConfigurationError(Problem("PAT-E107", "vault", message, hint))
+        click.get_current_context().call_on_close(vault.close)
+        return vault
 
     def denying(self) -> Iterator[Denying]:
         """Give the readers of tokens that others issue, and that can be refused here before their time."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
+from .jiraconnect import connect, connections, disconnect, rekey
 from .jiraimport import import_tokens
 
 
 @click.group()
 def jira() -> None:
-    """Take over what Jira has."""
+    """Connect owners to Jira by credentials of their own; take over the tokens that Jira made."""
 
 
-jira.add_command(import_tokens)
+for command in (connect, disconnect, connections, rekey, import_tokens):
+    jira.add_command(command)

@@ -60,9 +60,19 @@ def secret_on_stdin(words: str) -> str:
     """Read a secret from the standard input where ``-`` stands; what else stood there is not shown again."""
     if words != "-":
         raise click.BadParameter("write '-' and give the secret on the standard input: others can see a command line")
+    return asked("Secret")
+
+
+def asked(what: str, *, hidden: bool = True) -> str:
+    """Ask for a line at the terminal, or read it from the standard input where that is none.
+
+    Args:
+        what: is asked for.
+        hidden: whether it is not to be seen while it is typed.
+    """
     if sys.stdin.isatty():
-        secret: str = click.prompt("Secret", hide_input=True, err=True)
-        return secret
-    if not (secret := sys.stdin.readline().rstrip("\r\n")):
-        raise click.BadParameter("there is no secret on the standard input")
-    return secret
+        words: str = click.prompt(what, hide_input=hidden, err=True)
+        return words
+    if not (words := sys.stdin.readline().rstrip("\r\n")):
+        raise click.BadParameter(f"there is no {what.lower()} on the standard input")
+    return words

@@ -15,7 +15,7 @@ import click
 
 from ..errors import BackendError, ConfigurationError, RefusedError
 from . import adopt, check, completion, demo, jira, policy, serve, store, terminal, token
-from .invocation import common
+from .invocation import Invocation, common
 
 DONE, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
 NAME = "patmiddleware"
@@ -27,17 +27,22 @@ class Commands(click.Group):
 
     # Click's own has overloads for what this one never does: return.
     def main(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        *,
+        obj: Invocation | None = None,
+        **extra: Any,
     ) -> NoReturn:
         """Run a command and end the process with 0 (done), 1 (refused, not found) or 2 (usage, configuration)."""
         _prepare_streams()
-        code = self._run(sys.argv[1:] if args is None else list(args))
+        code = self._run(sys.argv[1:] if args is None else list(args), obj)
         _let_go_of_stdout()
         sys.exit(code)
 
-    def _run(self, args: Sequence[str]) -> int:
+    def _run(self, args: Sequence[str], obj: Invocation | None) -> int:
         try:
-            code = super().main(args, NAME, f"_{NAME.upper()}_COMPLETE", standalone_mode=False)
+            code = super().main(args, NAME, f"_{NAME.upper()}_COMPLETE", standalone_mode=False, obj=obj)
             sys.stdout.flush()
             return code if isinstance(code, int) else DONE
         except BrokenPipeError:  # the reader has seen enough; click ends in the same way

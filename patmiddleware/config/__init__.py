@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .application import application_of, forwarders_of
-from .backends import StoreSettings
+from .backends import StoreSettings, located
 from .build import (
     Parts,
     audit_of,
@@ -11,7 +11,6 @@ from .build import (
     directory_of,
     from_config,
     lacks_tables,
-    located,
     managed_store_of,
     migrate_store,
     open_parts,
@@ -19,13 +18,16 @@ from .build import (
     store_of,
 )
 from .file import Config, is_loopback
+from .tables import VaultSettings
 from .values import PROBLEMS, parse_duration
+from .vaults import owners_way, vault_of
 
 __all__ = [
     "PROBLEMS",
     "Config",
     "Parts",
     "StoreSettings",
+    "VaultSettings",
     "application_of",
     "audit_of",
     "build",
@@ -38,7 +40,9 @@ __all__ = [
     "managed_store_of",
     "migrate_store",
     "open_parts",
+    "owners_way",
     "parse_duration",
     "policy_of",
     "store_of",
+    "vault_of",
 ]

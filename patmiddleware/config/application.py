@@ -6,33 +6,38 @@ import importlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ..audit import AuditLog
 from ..credentials import Carriers
 from ..errors import ConfigurationError, Problem
+from ..session import SessionSettings
 from .blame import blamed
 from .file import Config
 from .values import APPLICATION, REQUIRED, nearest
+from .vaults import strategy_of, vault_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
     from ..forwarder import Forwarder, Mounts
+    from ..vault import SealedVault
     from .upstreams import UpstreamSettings
 
 
-def application_of(config: Config, audit: AuditLog | None = None) -> WSGIApplication:
+def application_of(config: Config, audit: AuditLog | None = None, vault: SealedVault | None = None) -> WSGIApplication:
     """Open what is to be wrapped: the way to the upstreams, or an application. Modules beside the settings are found.
 
     Args:
         config: as read.
         audit: where the forwarder writes a line for each request that goes on.
+        vault: of the settings, where it is open already.
 
     Raises:
         ConfigurationError: when there is none, or importing it fails.
     """
     if config.app.upstreams:
-        return forwarders_of(config, audit)
+        return forwarders_of(config, audit, vault)
     hint = 'write [app] import = "module:name"'
     if not config.app.import_:
         raise ConfigurationError(Problem(REQUIRED, "app.import", "is missing: there is nothing to serve", hint))
@@ -48,7 +53,7 @@ def application_of(config: Config, audit: AuditLog | None = None) -> WSGIApplica
     return application
 
 
-def forwarders_of(config: Config, audit: AuditLog | None = None) -> Mounts:
+def forwarders_of(config: Config, audit: AuditLog | None = None, vault: SealedVault | None = None) -> Mounts:
     """Open the way to each upstream; nothing is sent.
 
     Raises:
@@ -57,16 +62,22 @@ def forwarders_of(config: Config, audit: AuditLog | None = None) -> Mounts:
     with blamed("app"):
         from ..forwarder import Mounts  # here, since it needs packages of an extra
 
-        return Mounts(_forwarder(config, settings, audit) for settings in config.app.upstreams)
+        if vault is None and config.app.needs_vault:
+            vault = vault_of(config)
+        return Mounts(_forwarder(config, settings, audit, vault) for settings in config.app.upstreams)
 
 
-def _forwarder(config: Config, settings: UpstreamSettings, audit: AuditLog | None) -> Forwarder:
+def _forwarder(
+    config: Config, settings: UpstreamSettings, audit: AuditLog | None, vault: SealedVault | None
+) -> Forwarder:
     from ..forwarder import Forwarder
+    from ..forwarder.transport import PooledTransport
 
-    gate = config.middleware
+    gate, transport = config.middleware, PooledTransport(settings.upstream, **settings.transport)
+    owners = settings.auth["kind"] == "vault"
     return Forwarder(
         settings.upstream,
-        auth=settings.auth,
+        auth=strategy_of(vault, settings, transport) if owners and vault is not None else settings.auth,
         public_url=settings.public_url,
         mount=settings.mount,
         base_urls=settings.base_urls,
@@ -78,8 +89,21 @@ def _forwarder(config: Config, settings: UpstreamSettings, audit: AuditLog | Non
         realm=gate.realm,
         raw_target=gate.raw_target,
         audit=audit,
-        options=settings.transport,
+        transport=transport,
     )
+
+
+def session_of(config: Config) -> SessionSettings | None:
+    """Give how sessions are kept; left out, they are of the one upstream, where it is. None: there are none."""
+    if "session" not in config.middleware.accept:
+        return None
+    if config.session is not None or len(config.app.upstreams) != 1:
+        return config.session
+    [upstream] = config.app.upstreams
+    public = urlsplit(upstream.public_url)
+    origin = f"{public.scheme}://{public.netloc}"
+    with blamed("app"):
+        return SessionSettings(path=upstream.mount or "/", origin=origin, secure=public.scheme == "https")
 
 
 def _not_imported(message: str, hint: str = "") -> ConfigurationError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
@@ -31,6 +33,8 @@ T = TypeVar("T")
 # Any: each kind of backend has settings of its own, which its constructor judges.
 Settings: TypeAlias = Mapping[str, Any]
 NONE: Settings = MappingProxyType({})
+_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/)(?!:memory:)(.+)")
+_FILE = re.compile(r"((?:file|static|htpasswd):|jwt:(?!https?:))(?!/)(.+)", re.IGNORECASE)
 KINDS = ("jwt", "introspection")
 """Kinds of stores whose settings stand in a table of their own, since a chain may have several kinds."""
 
@@ -201,3 +205,11 @@ DIRECTORY: Mapping[str, Reader[Any]] = {
 def directory(url: tuple[str, ...], **settings: Any) -> DirectorySettings:  # Any: as the readers gave them
     """Make the settings of a directory: all but the address are its constructor's."""
     return DirectorySettings(url=url, settings=settings)
+
+
+def located(url: str, folder: Path) -> str:
+    """Give an address with a relative path in it as one with the whole path, from the settings file's folder."""
+    if url.startswith("chain:"):
+        return "chain:" + " ".join(located(one, folder) for one in url.removeprefix("chain:").split())
+    found = _SQLITE.fullmatch(url) or _FILE.fullmatch(url)
+    return f"{found[1]}{folder / found[2]}" if found else url

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import ConfigurationError, Problem
-from .values import APPLICATION, AUDIT, DIRECTORY, POLICY, STORE
+from .values import APPLICATION, AUDIT, DIRECTORY, POLICY, STORE, VAULT
 
-IDS = {"store": STORE, "directory": DIRECTORY, "policy": POLICY, "app": APPLICATION, "audit": AUDIT}
+IDS = {"store": STORE, "directory": DIRECTORY, "policy": POLICY, "app": APPLICATION, "audit": AUDIT, "vault": VAULT}
 _MAIN = {
     "store": "store.url",
     "directory": "directory.url",
     "audit": "audit.to",
+    "vault": "vault.url",
     "middleware": "middleware",
     "issuer": "issuer",
 }

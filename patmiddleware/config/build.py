@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -18,15 +17,16 @@ from ..issuance import KnownScopes
 from ..issuer import Issuer
 from ..middleware import PATMiddleware
 from ..policy import Policy
-from .application import application_of
+from .application import application_of, session_of
+from .backends import located
 from .blame import IDS, blamed
 from .file import Config
 from .tables import MiddlewareSettings
 from .values import BAD_VALUE, STORE
+from .vaults import vault_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
-
 
 T = TypeVar("T")
 
@@ -93,7 +93,9 @@ def open_parts(config: Config, *, audit: AuditLog | None = None) -> Parts:
     policy = attempt(lambda: policy_of(config), "policy")
     directory = attempt(lambda: directory_of(config), "directory")
     audit = audit or attempt(lambda: audit_of(config), "audit")
-    application = attempt(lambda: application_of(config, audit), "app")
+    vault = attempt(lambda: vault_of(config), "vault")
+    lost = vault is None and config.app.needs_vault  # which is told already
+    application = None if lost else attempt(lambda: application_of(config, audit, vault), "app")
 
     def wrap() -> PATMiddleware:
         options: dict[str, Any] = {
@@ -107,7 +109,7 @@ def open_parts(config: Config, *, audit: AuditLog | None = None) -> Parts:
                 policy=policy,
                 directory=directory,
                 passwords=config.passwords if directory else None,  # without one, it is told above
-                session=config.session if "session" in config.middleware.accept else None,  # else it is told above
+                session=session_of(config),
                 audit=audit,
                 **options,
             )
@@ -195,17 +197,25 @@ def lacks_tables(config: Config) -> bool:
 
 
 def migrate_store(config: Config) -> bool:
-    """Bring the store to the newest version of its format; False where there was nothing to do.
+    """Bring the store, and the vault, to the newest version of its format; False where there was nothing to do.
 
     Raises:
         ConfigurationError: when it can't be, or is newer than this program.
         BackendError: when it can't be opened now.
     """
-    address = config.store.first
-    if address.partition(":")[0].partition("+")[0].lower() not in ("sqlite", "postgresql", "mysql"):
-        managed_store_of(config)  # which refuses what is no store
-        return False  # the other kinds have had one format only
-    with blamed("store"):
+    if not _is_sql(config.store.first):
+        managed_store_of(config)  # which refuses what is no store; the other kinds have had one format only
+    addresses = {"store": config.store.first, "vault": config.vault.url if config.vault else ""}
+    migrated = [_migrated(address, table, config) for table, address in addresses.items() if _is_sql(address)]
+    return any(migrated)
+
+
+def _is_sql(address: str) -> bool:
+    return address.partition(":")[0].partition("+")[0].lower() in ("sqlite", "postgresql", "mysql")
+
+
+def _migrated(address: str, table: str, config: Config) -> bool:
+    with blamed(table):
         from ..backends.sql import SQLStore  # here, since it imports its driver
 
         return SQLStore.migrate(located(address, config.path.parent))
@@ -246,13 +256,3 @@ def audit_of(config: Config) -> AuditLog | None:
 
 
 _PRESET = {"preset[0].name": "preset", "preset[0].mount": "mount"}
-_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/)(?!:memory:)(.+)")
-_FILE = re.compile(r"((?:file|static|htpasswd):|jwt:(?!https?:))(?!/)(.+)", re.IGNORECASE)
-
-
-def located(url: str, folder: Path) -> str:
-    """Give an address with a relative path in it as one with the whole path, from the settings file's folder."""
-    if url.startswith("chain:"):
-        return "chain:" + " ".join(located(one, folder) for one in url.removeprefix("chain:").split())
-    found = _SQLITE.fullmatch(url) or _FILE.fullmatch(url)
-    return f"{found[1]}{folder / found[2]}" if found else url

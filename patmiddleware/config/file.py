@@ -19,7 +19,7 @@ from ..issuer import IssuerLimits
 from ..passwords import PasswordSettings
 from ..session import SessionSettings
 from .backends import DirectorySettings, StoreSettings
-from .tables import TABLES, AuditSettings, MiddlewareSettings, PolicySettings, ServerSettings
+from .tables import TABLES, AuditSettings, MiddlewareSettings, PolicySettings, ServerSettings, VaultSettings
 from .upstreams import AppSettings
 from .values import (
     BEYOND_LOOPBACK,
@@ -41,7 +41,7 @@ class Config:
 
     Args:
         path: of the file, for messages.
-        policy: None: no policy is set; the same for ``directory``, ``passwords``, ``session`` and ``audit``.
+        policy: None: no policy is set; the same for ``directory``, ``passwords``, ``session``, ``audit`` and ``vault``.
         misread: what was wrong in reading it. The tables that it names stand at their defaults.
         warnings: what is lawful, but unwise.
     """
@@ -55,6 +55,7 @@ class Config:
     passwords: PasswordSettings | None = None
     session: SessionSettings | None = None
     audit: AuditSettings | None = None
+    vault: VaultSettings | None = None
     app: AppSettings = field(default_factory=AppSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     misread: tuple[Problem, ...] = ()
@@ -129,12 +130,18 @@ def _contradictions(config: Config) -> Iterator[Problem]:
     if middleware.basic_username == "mail" and not directory:
         message = "is 'mail', but there is no directory to know an address"
         yield Problem(CONTRADICTION, "middleware.basic_username", message, "add [directory], or write 'match'")
+    if config.app.needs_vault and not config.vault:
+        message = "is 'vault', but there is none to keep owners' credentials in"
+        yield Problem(CONTRADICTION, "app.auth.kind", message, "add [vault]")
     if config.passwords and not directory:
         message = "passwords can't be checked without a directory"
         yield Problem(CONTRADICTION, "passwords", message, "add [directory]")
     if config.passwords and "basic" not in middleware.accept:
         message = "passwords come through Basic, which isn't accepted"
         yield Problem(CONTRADICTION, "passwords", message, "add 'basic' to middleware.accept")
+    if config.app.needs_credential and "session" in middleware.accept:
+        message = "is 'pass', and a session has no token of the upstream's to pass on"
+        yield Problem(CONTRADICTION, "app.auth.kind", message, "take 'session' out of middleware.accept")
     if config.session and "session" not in middleware.accept:
         message = "there are sessions, but they aren't accepted"
         yield Problem(CONTRADICTION, "session", message, "add 'session' to middleware.accept")

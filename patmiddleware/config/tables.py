@@ -23,6 +23,7 @@ from .values import (
     WRONG_TYPE,
     Place,
     Reader,
+    address,
     boolean,
     choice,
     gathered,
@@ -34,6 +35,7 @@ from .values import (
     not_yet,
     path,
     seconds,
+    secret,
     shown,
     text,
     trusted_proxy,
@@ -75,6 +77,19 @@ class AuditSettings:
     """Where the audit goes: a file, or the standard output (None)."""
 
     to: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaultSettings:
+    """Where owners' own credentials for an upstream are kept. The address may be secret; the keys are.
+
+    Args:
+        url: the address of the vault.
+        keys: that encrypt it, newest first.
+    """
+
+    url: str = field(repr=False)
+    keys: tuple[str, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +212,7 @@ TABLES: Mapping[str, Reader[Any]] = {
         SessionSettings, {"lifetime": lifetime, "cookie": text, "secure": boolean, "path": text, "origin": text}
     ),
     "audit": table(AuditSettings, {"to": audit_to}, "to"),
+    "vault": table(VaultSettings, {"url": address, "keys": list_of(secret, least=1)}, "url", "keys"),
     "app": table(
         upstreams.app,
         {

@@ -81,6 +81,11 @@ class AppSettings:
         """Whether clients' own credentials go on to some upstream."""
         return any(one.auth.get("kind") == "pass" for one in self.upstreams)
 
+    @property
+    def needs_vault(self) -> bool:
+        """Whether owners' own credentials are used for some upstream."""
+        return any(one.auth.get("kind") == "vault" for one in self.upstreams)
+
 
 def auth(value: object, place: Place) -> Auth:
     """Read a table with ``kind`` and the settings of that kind."""
@@ -108,12 +113,13 @@ AUTH: Mapping[str, tuple[Mapping[str, Reader[Any]], tuple[str, ...]]] = {
     "pass": ({}, ()),
     "basic": ({"username": text, "password": secret}, ("username", "password")),
     "bearer": ({"token": secret}, ("token",)),
-    "cookie": ({"username": text, "password": secret}, ("username", "password")),
+    "cookie": ({"username": text, "password": secret, "state": path}, ("username", "password")),
     "oauth1": (
         {
             "consumer_key": text,
             "private_key": secret,
             "impersonate": boolean,
+            "base_url": text,
             "token": secret,
             "token_secret": secret,
         },

@@ -38,6 +38,7 @@ DIRECTORY = "PAT-E112"
 POLICY = "PAT-E113"
 APPLICATION = "PAT-E114"
 AUDIT = "PAT-E115"
+VAULT = "PAT-E116"
 SECRET_READABLE = "PAT-W101"  # noqa: S105 - the id of a warning
 NO_POLICY = "PAT-W102"
 NO_DIRECTORY = "PAT-W103"
@@ -60,6 +61,7 @@ PROBLEMS: Mapping[str, str] = {
     POLICY: "the policy can't be read",
     APPLICATION: "the wrapped application can't be imported",
     AUDIT: "the audit can't be written where it should go",
+    VAULT: "the vault can't be opened",
     SECRET_READABLE: "a secret can be read by others",
     NO_POLICY: "any valid token is enough for everything",
     NO_DIRECTORY: "nobody asks whether the owner of a token is still active",

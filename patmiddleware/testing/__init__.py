@@ -19,7 +19,7 @@ except ImportError as error:
     raise ConfigurationError("patmiddleware.testing needs pytest", hint="pip install pytest") from error
 else:
     # So that a broken promise shows what was expected and what came.
-    for _module in ("directories", "outages", "passwords", "races", "readers", "redigesting", "stores"):
+    for _module in ("directories", "outages", "passwords", "races", "readers", "redigesting", "stores", "vaults"):
         pytest.register_assert_rewrite(f"{__name__}.{_module}")
 
 from .directories import DirectoryContract
@@ -28,6 +28,7 @@ from .fakes import (
     FlakyDirectory,
     FlakyPasswordDirectory,
     FlakyStore,
+    FlakyVault,
     Gate,
     TokenTestApp,
     pat_clock,
@@ -39,6 +40,7 @@ from .passwords import PasswordDirectoryContract
 from .readers import OutageContract, TokenReaderContract
 from .samples import NOON, ODD_TEXTS, sample_token
 from .stores import TokenStoreContract
+from .vaults import VaultContract, VaultOutageContract
 
 __all__ = [
     "NOON",
@@ -49,6 +51,7 @@ __all__ = [
     "FlakyDirectory",
     "FlakyPasswordDirectory",
     "FlakyStore",
+    "FlakyVault",
     "Gate",
     "OutageContract",
     "PasswordDirectoryContract",
@@ -56,6 +59,8 @@ __all__ = [
     "TokenReaderContract",
     "TokenStoreContract",
     "TokenTestApp",
+    "VaultContract",
+    "VaultOutageContract",
     "pat_clock",
     "pat_flaky_store",
     "pat_store",

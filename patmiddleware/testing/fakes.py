@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from patmiddleware.backends.memory import MemoryStore, StaticDirectory
 from patmiddleware.errors import BackendUnavailable, ConfigurationError
 from patmiddleware.interfaces import Change
-from patmiddleware.model import Digest, Owner, Secret, Token, Use
+from patmiddleware.model import Digest, Owner, Secret, Token, UpstreamCredential, Use
 
 from .samples import NOON
 
@@ -173,6 +174,27 @@ class FlakyPasswordDirectory(FlakyDirectory):
         # In clear and compared as it comes: this is for tests.
         right = password != "" and self._passwords.get(name) == password
         return owner if right and owner is not None and owner.active else None
+
+
+class FlakyVault(Gate):
+    """A vault in memory, which encrypts nothing, counts its calls and fails on demand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: dict[tuple[str, str], UpstreamCredential] = {}
+
+    def get(self, owner: str, upstream: str) -> UpstreamCredential | None:
+        self.enter("get")
+        return self._kept.get((owner, upstream))
+
+    def put(self, owner: str, upstream: str, credential: UpstreamCredential) -> None:
+        self.enter("put")
+        values = MappingProxyType(dict(credential.values))
+        self._kept[owner, upstream] = UpstreamCredential(credential.kind, values)
+
+    def remove(self, owner: str, upstream: str) -> None:
+        self.enter("remove")
+        self._kept.pop((owner, upstream), None)
 
 
 def TokenTestApp(app: object, secret: str, scheme: str = "Bearer") -> TestApp:

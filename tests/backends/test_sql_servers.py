@@ -94,7 +94,7 @@ def store(server: DatabaseServer) -> Iterator[SQLStore]:
 
 def test_opening_leaves_no_connection(store: SQLStore) -> None:
     """A server may fork after it has opened its store."""
-    assert [engine.pool.checkedin() for engine in (store._engine, store._writer)] == [0, 0]  # type: ignore[attr-defined]
+    assert [engine.pool.checkedin() for engine in (store._engine, store._access.writer)] == [0, 0]  # type: ignore[attr-defined]
 
 
 def test_migrations_make_the_tables_as_they_are_declared(store: SQLStore) -> None:
@@ -137,20 +137,26 @@ def test_tables_in_the_making_are_waited_for(mariadb_server: MariaDBServer) -> N
             assert opened.list() == []
 
 
-def test_an_older_schema_is_migrated_when_told(server: DatabaseServer) -> None:
-    """Opening refuses it and changes nothing; the command brings it up to date; then it opens."""
+@pytest.mark.parametrize("version", schema.REVISIONS[:-1])
+def test_an_older_schema_is_migrated_when_told(server: DatabaseServer, version: str) -> None:
+    """Opening refuses it and changes nothing; the command brings it up to date; then it opens, with all its tokens."""
     address = server.new_database()
     database = address.rpartition("/")[2]
-    SQLStore(address).close()
+    with closing(SQLStore(address)) as store:
+        store.add(sample_token(), mint_secret())
     table = " ON patmw_token" if address.startswith("mysql") else ""
-    server.run(f"DROP INDEX patmw_token_created{table}", database)
-    server.run("UPDATE patmw_alembic_version SET version_num = '0001'", database)
+    if version < "0002":
+        server.run(f"DROP INDEX patmw_token_created{table}", database)
+    server.run("DROP TABLE patmw_vault", database)
+    server.run(f"UPDATE patmw_alembic_version SET version_num = '{version}'", database)
 
     with pytest.raises(ConfigurationError, match="run patmiddleware store migrate"):
         SQLStore(address)
 
     assert [SQLStore.migrate(address), SQLStore.migrate(address)] == [True, False]
-    SQLStore(address).close()
+    with closing(SQLStore(address)) as store, store._engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": schema.VERSION_TABLE})
+        assert (store.get("t1"), compare_metadata(context, schema.metadata)) == (sample_token(), [])
 
 
 def test_a_newer_schema_is_refused(server: DatabaseServer) -> None:
@@ -248,12 +254,12 @@ def test_a_new_revision_is_one_that_never_was(store: SQLStore) -> None:
     """Though an old backup be put back, no number stands for another state than it did."""
     store.add(sample_token("t1"), mint_secret())
     old, newer = store.revision(), []
-    with store._writer.begin() as connection:
+    with store._access.writer.begin() as connection:
         saved = connection.exec_driver_sql("SELECT value FROM patmw_revision").scalar_one()
     for number in range(3):
         store.add(sample_token(f"n{number}"), mint_secret())
         newer.append(store.revision())
-    with store._writer.begin() as connection:
+    with store._access.writer.begin() as connection:
         connection.execute(schema.revision.update().values(value=saved))
 
     store.remove("t1")

@@ -50,6 +50,8 @@ ARGUMENTS = {
     ("token", "revoke"): ["x"],
     ("policy", "explain"): ["GET", "/"],
     ("store", "export"): ["x"],
+    ("jira", "connect"): ["x", "--kind", "basic"],
+    ("jira", "disconnect"): ["x"],
     ("store", "import"): [__file__],
     ("store", "copy"): ["-", "memory:"],
     ("jira", "import-tokens"): ["x.csv", "--users", __file__, "--scopes", "READ"],

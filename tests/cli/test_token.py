@@ -261,15 +261,3 @@ def test_pattern_finds_our_tokens(place: Place) -> None:
     pattern = place.run("token", "pattern").stdout.strip()
 
     assert re.findall(pattern, f'token="{secret}"') == [secret]
-
-
-def test_adopt_says_that_it_is_to_come() -> None:
-    """A command of a later version says so."""
-    from click.testing import CliRunner
-
-    from patmiddleware.cli.root import commands
-
-    result = CliRunner().invoke(commands, ["token", "adopt"])
-
-    assert result.exit_code == 1
-    assert "comes with forwarding" in result.stderr

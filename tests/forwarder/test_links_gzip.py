@@ -103,7 +103,7 @@ def test_truncated(end: int) -> None:
 )
 def test_damaged(pieces: list[bytes]) -> None:
     """What can't be unpacked, or has another checksum or length, is no answer; nor what stands behind one."""
-    with pytest.raises(UpstreamError, match="damaged|ends within"):
+    with pytest.raises(UpstreamError, match=r"damaged|ends within"):
         list(LINKS.body(pieces, gzip=True))
 
 

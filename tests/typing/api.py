@@ -38,11 +38,14 @@ from patmiddleware.testing import (
     FlakyDirectory,
     FlakyPasswordDirectory,
     FlakyStore,
+    FlakyVault,
     OutageContract,
     PasswordDirectoryContract,
     StoreOutageContract,
     TokenReaderContract,
     TokenStoreContract,
+    VaultContract,
+    VaultOutageContract,
     sample_token,
 )
 
@@ -195,3 +198,21 @@ class TestNamesDown(DirectoryOutageContract):
     def make_unreachable(self) -> People:
         """Give one that is down."""
         return People()
+
+
+class TestVault(VaultContract):
+    """What the author of a vault writes."""
+
+    def make_vault(self) -> FlakyVault:
+        """Give a new one."""
+        return FlakyVault()
+
+
+class TestVaultDown(VaultOutageContract):
+    """The same, while it can't be asked."""
+
+    def make_unreachable(self) -> FlakyVault:
+        """Give one that is down."""
+        vault = FlakyVault()
+        vault.down = True
+        return vault

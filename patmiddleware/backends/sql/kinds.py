@@ -40,6 +40,9 @@ class Database(Protocol):
     def newest_use(self) -> sa.Insert:
         """Give the statement that keeps a use of a token that is there, unless a newer one is kept."""
 
+    def put(self, table: sa.Table) -> sa.Insert:
+        """Give the statement that writes a row, in the place of the one that has its primary key."""
+
     def lock(self, connection: sa.Connection) -> None:
         """Keep other processes from making the tables, to the end of the transaction."""
 
@@ -73,6 +76,11 @@ class Database(Protocol):
     def notice(self) -> sa.Executable | None:
         """Give the statement that tells other processes, once its transaction is committed."""
         return None
+
+
+def apart_from_key(new: sa.ColumnCollection[str, Any]) -> dict[str, Any]:
+    """Give what is written over a row that is there: every column of the new one but those of the primary key."""
+    return {name: column for name, column in new.items() if not column.primary_key}
 
 
 USE_COLUMNS = ("token_id", "at", "address", "agent")

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.mysql import insert
 
 from patmiddleware.errors import BackendUnavailable, ConfigurationError
 
-from .kinds import IS_NEWER, NEWER, PATIENCE, USE_COLUMNS, USE_OF_A_TOKEN, Database
+from .kinds import IS_NEWER, NEWER, PATIENCE, USE_COLUMNS, USE_OF_A_TOKEN, Database, apart_from_key
 from .outages import one_line
 from .rows import Row
 from .schema import uses
@@ -62,6 +62,11 @@ class MySQL(Database):
         # In this order: each is set by what the ones before it have become.
         changed = [(name, sa.case((IS_NEWER, NEWER[name]), else_=uses.c[name])) for name in ("address", "agent", "at")]
         return insert(uses).from_select(USE_COLUMNS, USE_OF_A_TOKEN).on_duplicate_key_update(changed)
+
+    def put(self, table: sa.Table) -> sa.Insert:
+        """Give the statement that writes a row, in the place of the one that has its primary key."""
+        statement = insert(table)
+        return statement.on_duplicate_key_update(apart_from_key(statement.inserted))
 
     def lock(self, connection: sa.Connection) -> None:
         """Keep other processes from making the tables, as long as the connection lasts: a DDL statement commits.

@@ -14,7 +14,7 @@ from patmiddleware.errors import ConfigurationError
 from patmiddleware.interfaces import Events
 from patmiddleware.listening import Heard, Listener
 
-from .kinds import IS_NEWER, NEWER, PATIENCE, USE_COLUMNS, USE_OF_A_TOKEN, Database
+from .kinds import IS_NEWER, NEWER, PATIENCE, USE_COLUMNS, USE_OF_A_TOKEN, Database, apart_from_key
 from .outages import one_line
 from .schema import uses
 from .servers import LOOK, place, reader, with_driver, writer
@@ -70,6 +70,12 @@ class PostgreSQL(Database):
         """Give the statement that keeps a use of a token that is there, unless a newer one is kept."""
         statement = insert(uses).from_select(USE_COLUMNS, USE_OF_A_TOKEN)
         return statement.on_conflict_do_update(index_elements=[uses.c.token_id], set_=NEWER, where=IS_NEWER)
+
+    def put(self, table: sa.Table) -> sa.Insert:
+        """Give the statement that writes a row, in the place of the one that has its primary key."""
+        statement = insert(table)
+        changed = apart_from_key(statement.excluded)
+        return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
 
     def lock(self, connection: sa.Connection) -> None:
         """Keep other processes from making the tables, to the end of the transaction."""

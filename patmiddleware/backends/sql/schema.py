@@ -1,4 +1,4 @@
-"""The tables that tokens are kept in, and which version of them a database has.
+"""The tables that tokens and upstream credentials are kept in, and which version of them a database has.
 
 All names begin with ``patmw_``, also that of the table in which Alembic keeps its version: the tables may stand beside
 an application's own, in its database. Times are whole microseconds since the epoch; collections are JSON. Names are
@@ -16,7 +16,7 @@ from sqlalchemy.dialects import mysql
 
 from patmiddleware.errors import ConfigurationError
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every version of the schema, oldest first."""
 
 VERSION_TABLE = "patmw_alembic_version"
@@ -105,6 +105,19 @@ revision = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("value", sa.BigInteger, nullable=False),
+    **MYSQL,
+)
+
+# What owners are somebody at an upstream with, sealed: see patmiddleware.vault.
+vault = sa.Table(
+    "patmw_vault",
+    metadata,
+    sa.Column("owner", Exact, primary_key=True),
+    sa.Column("upstream", Exact, primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("key_id", sa.String(16), nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("changed", sa.BigInteger, nullable=False),
     **MYSQL,
 )
 

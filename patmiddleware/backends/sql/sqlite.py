@@ -17,7 +17,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from patmiddleware.errors import BackendUnavailable, ConfigurationError
 
-from .kinds import IS_NEWER, NEWER, USE_COLUMNS, USE_OF_A_TOKEN, Database
+from .kinds import IS_NEWER, NEWER, USE_COLUMNS, USE_OF_A_TOKEN, Database, apart_from_key
 from .schema import uses
 
 # One page, in bytes; SQLite itself takes a file of one byte for empty, and would write over it.
@@ -76,6 +76,12 @@ class SQLite(Database):
         """Give the statement that keeps a use of a token that is there, unless a newer one is kept."""
         statement = insert(uses).from_select(USE_COLUMNS, USE_OF_A_TOKEN)
         return statement.on_conflict_do_update(index_elements=[uses.c.token_id], set_=NEWER, where=IS_NEWER)
+
+    def put(self, table: sa.Table) -> sa.Insert:
+        """Give the statement that writes a row, in the place of the one that has its primary key."""
+        statement = insert(table)
+        changed = apart_from_key(statement.excluded)
+        return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
 
     def settle(self, reader: sa.Engine) -> None:
         """Let readers and a writer work at once (WAL). The file remembers it."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -20,15 +19,13 @@ from patmiddleware.model import Digest, Secret, Token, Use
 from patmiddleware.tokens import DEFAULT_PREFIX, check_peppers, check_prefix, digest_to_store, digests
 
 from . import opening
-from .asking import Asker
+from .access import Access
 from .outages import outages
 from .rows import COLUMNS, digest_values, from_time, to_token, token_values, use_values
 from .schema import revision, tokens, uses
 
 PAGE = 1000
 """How many records are read at once where all are asked for."""
-ATTEMPTS = 3
-"""How often a transaction is tried that gave way to another one."""
 
 _JOINED = tokens.outerjoin(uses, uses.c.token_id == tokens.c.id)
 _BY_ID = sa.select(*COLUMNS).select_from(_JOINED).where(tokens.c.id == sa.bindparam("wanted"))
@@ -77,20 +74,14 @@ class SQLStore:
         self.prefix = check_prefix(prefix)
         self.peppers = check_peppers(peppers)
         self.foreign = foreign
-        self._database = opening.database(url, timeout, pool)
-        self._engine = self._database.reader()
-        self._writer = self._database.writer(self._engine)
+        self._access = Access(url, timeout, pool)
+        self._database, self._engine, self._asker = self._access.database, self._access.engine, self._access.asker
         self.events: Events | None = self._database.events()
         self.first_uses = FirstUses()
-        self._asker = Asker(self._engine, self._database.explain, timeout)
         forms: Sequence[sa.BindParameter[bytes]] = [sa.bindparam(f"form{n}") for n in range(len(self.peppers) + 1)]
         self._find = self._compiled(sa.select(*COLUMNS).select_from(_JOINED).where(tokens.c.digest.in_(forms)))
         self._revision = self._compiled(sa.select(revision.c.value))
         self._newest_use, self._notice = self._database.newest_use(), self._database.notice()
-        opening.make_ready(self._database, self._engine)
-        for engine in (self._engine, self._writer):
-            opening.leave_to_parent(engine)
-            weakref.finalize(self, engine.dispose)
 
     @classmethod
     def migrate(cls, url: str) -> bool:
@@ -120,8 +111,7 @@ class SQLStore:
         """Stop listening, and close the connections that are idle; the store may still be used after it."""
         if self.events is not None:
             self.events.close()
-        self._engine.dispose()
-        self._writer.dispose()
+        self._access.close()
 
     def check(self) -> None:
         """Have the database look for damage in its pages and indexes, where it can.
@@ -236,7 +226,7 @@ class SQLStore:
         """
         changes = tuple(changes)
         if changes:
-            self._write(lambda connection: self._make_all(connection, changes))
+            self._access.write(lambda connection: self._make_all(connection, changes))
             announce(self)
 
     def redigest(self, id: str, secret: Secret, expected: Digest) -> None:
@@ -257,7 +247,7 @@ class SQLStore:
             if not connection.execute(become).rowcount:
                 raise ConflictError(f"the token {id!r} is kept under another digest by now, or is gone")
 
-        self._write(act)
+        self._access.write(act)
 
     def record_use(self, uses: Mapping[str, Use]) -> None:
         """Keep the last use of each token id, unless a newer one is kept.
@@ -266,7 +256,7 @@ class SQLStore:
             BackendUnavailable: when they can't be written.
         """
         if uses:
-            self._write(lambda connection: self._record(connection, uses))
+            self._access.write(lambda connection: self._record(connection, uses))
 
     def count(self) -> int:
         """Count the tokens, which takes a while where there are millions.
@@ -292,18 +282,6 @@ class SQLStore:
 
     def _compiled(self, statement: sa.Select[Any]) -> str:  # Any: rows are judged when they are made tokens
         return str(statement.compile(dialect=self._engine.dialect))
-
-    def _write(self, act: Callable[[sa.Connection], None]) -> None:
-        """Act in a transaction; again where it gave way to another one."""
-        with outages(self._database.explain):
-            for left in reversed(range(ATTEMPTS)):
-                try:
-                    with self._writer.begin() as connection:
-                        act(connection)
-                    return
-                except sa.exc.DBAPIError as error:
-                    if not left or not isinstance(error.orig, Exception) or not self._database.collided(error.orig):
-                        raise
 
     def _make_all(self, connection: sa.Connection, changes: Sequence[Change]) -> None:
         # First, so that all changes wait for each other here and never in a circle. A number that was never there
