@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..annotate import CREDENTIAL, DENIED, Environ, grant_from
 from ..interfaces import Caller, UpstreamRequest
@@ -100,16 +101,28 @@ class Outbound:
 
     def _target(self, environ: Environ) -> str | Denied:
         info = environ.get("PATH_INFO", "")
-        path = judged_path(info, environ.get("SCRIPT_NAME", ""))
-        if isinstance(path, Denied):
-            return path
         if self.checks_raw and not raw_target_agrees(environ, info):
             return AMBIGUOUS
-        below = target.below(path, self.mount)
-        if below is None:
-            raise Failed(404, f"Nothing is forwarded from here: all of it is below {self.mount}.")
-        own = target.is_own(below)
-        if own is not None:
-            return own
-        query = target.query(environ.get("QUERY_STRING", ""))
-        return query if isinstance(query, Denied) else f"{self.context}{target.encoded(below)}{query and f'?{query}'}"
+        query = environ.get("QUERY_STRING", "")
+        # Clients ask for the same things again and again; what is long is rare, and would fill the memory.
+        make = _made if len(info) + len(query) <= _REMEMBERED else _made.__wrapped__
+        return make(info, query, environ.get("SCRIPT_NAME", ""), self.mount, self.context)
+
+
+_REMEMBERED = 512
+
+
+@lru_cache(maxsize=1024)
+def _made(info: str, query: str, script: str, mount: str, context: str) -> str | Denied:
+    """Make the target for the upstream; the paths and the query are native strings."""
+    path = judged_path(info, script)
+    if isinstance(path, Denied):
+        return path
+    below = target.below(path, mount)
+    if below is None:
+        raise Failed(404, f"Nothing is forwarded from here: all of it is below {mount}.")
+    own = target.is_own(below)
+    if own is not None:
+        return own
+    kept = target.query(query)
+    return kept if isinstance(kept, Denied) else f"{context}{target.encoded(below)}{kept and f'?{kept}'}"

@@ -8,8 +8,9 @@ application may answer with anything. Hop-by-hop headers, and those that ``Conne
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from ..annotate import Environ, fold
@@ -60,13 +61,15 @@ class Upward:
 
     def __init__(self, extra: Iterable[str], public_url: str, encodings: frozenset[str] | None) -> None:
         names = (*ALLOWED, *map(_checked, extra))
-        self._keys = tuple((_key(name), name) for name in dict.fromkeys(names))
+        self._names = {_key(name): name for name in names}
+        self._keys = self._names.keys()
         self._origin = _origin(public_url)
         self._encodings = encodings
 
     def __call__(self, environ: Environ) -> list[tuple[str, str]] | None:
         """Give the headers, or None where one of them holds what no header may."""
-        found = [(name, environ[key]) for key, name in self._keys if environ.get(key)]
+        # One set operation: a loop over all names that may go on takes several times as long.
+        found = [(self._names[key], environ[key]) for key in sorted(self._keys & environ.keys()) if environ[key]]
         connection = environ.get("HTTP_CONNECTION")
         if connection:
             named = {fold(name) for name in _listed(connection)}
@@ -86,17 +89,31 @@ def _common(value: str, encodings: frozenset[str]) -> str:
     return ", ".join(coding for coding in _codings(value) if coding in encodings) or "identity"
 
 
-def downward(headers: Headers) -> list[tuple[str, str]]:
-    """Give the headers of an answer as the client gets them, but for what else is ours to set."""
-    dropped = _DROPPED
-    connection = value_of(headers, "connection")
-    if connection is not None:
-        dropped = dropped.union(*(_listed(value) for key, value in headers if key.lower() == "connection"))
-    return [
-        (name, value if value.isprintable() else _BAD_VALUE.sub(" ", value))  # such as a line that goes on on the next
-        for name, value in headers
-        if name.lower() not in dropped and _NAME.fullmatch(name)
-    ]
+def downward(
+    headers: Headers,
+    dropped: Collection[str] = (),
+    changed: Mapping[str, Callable[[str], str]] = MappingProxyType({}),
+) -> list[tuple[str, str]]:
+    """Give the headers of an answer as the client gets them.
+
+    Args:
+        headers: as they came.
+        dropped: more names to leave out; names in lower case here and below.
+        changed: name to what gives its new value.
+    """
+    left_out = _DROPPED.union(dropped) if dropped else _DROPPED
+    if value_of(headers, "connection") is not None:
+        left_out = left_out.union(*(_listed(value) for name, value in headers if name.lower() == "connection"))
+    kept = []
+    for name, value in headers:
+        folded = name.lower()
+        if folded in left_out or not _NAME.fullmatch(name):
+            continue
+        if folded in changed:
+            value = changed[folded](value)
+        # Such as a line that goes on on the next.
+        kept.append((name, value if value.isprintable() else _BAD_VALUE.sub(" ", value)))
+    return kept
 
 
 def value_of(headers: Headers, name: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..errors import UpstreamError
-from ..interfaces import Caller, Headers, UpstreamResponse
+from ..interfaces import Caller, UpstreamResponse
 from .exchange import Exchange
 from .headers import downward
 from .links import OF_THE_BYTES, Links, is_gzip
@@ -17,6 +17,9 @@ from .records import Records
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
+
+
+_ADDRESSES = ("location", "content-location", "link")
 
 
 class Inbound:
@@ -29,6 +32,7 @@ class Inbound:
 
     def __init__(self, links: Links | None, records: Records) -> None:
         self._links, self._records = links, records
+        self._changed = {} if links is None else {name: _leading(links, name) for name in _ADDRESSES}
 
     def __call__(
         self, exchange: Exchange, response: UpstreamResponse, start_response: StartResponse
@@ -52,14 +56,16 @@ class Inbound:
     def _headers(
         self, response: UpstreamResponse, caller: Caller | None, rewriter: Links | None
     ) -> list[tuple[str, str]]:
-        headers: Headers = downward(response.headers)
-        if rewriter is not None or response.status == 204:
-            headers = [pair for pair in headers if pair[0].lower() not in OF_THE_BYTES]
-        if self._links is not None:
-            headers = self._links.headers(headers)
+        changed = self._changed
         if caller is not None:
-            headers = [(name, _told(caller) if name.lower() == "x-ausername" else value) for name, value in headers]
-        return list(headers)
+            changed = {**changed, "x-ausername": lambda value: _told(caller)}
+        return downward(
+            response.headers, OF_THE_BYTES if rewriter is not None or response.status == 204 else (), changed
+        )
+
+
+def _leading(links: Links, name: str) -> Callable[[str], str]:
+    return lambda value: links.headers(((name, value),))[0][1]
 
 
 def _told(caller: Caller) -> str:
