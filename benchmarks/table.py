@@ -16,7 +16,7 @@ class Row:
     Args:
         name: of what was measured.
         figure: the measured value; None where it was skipped.
-        unit: of the figure: ``µs`` for a request or a look-up, ``/s``, ``s``, or bytes (``B``).
+        unit: of the figure: ``µs`` for a request or a look-up, ``/s``, ``s``, ``MB/s``, or bytes (``B``).
         ratio: of the figure to that of ``to``; the median over the rounds.
         to: what it is compared with: another row, or a figure that is given.
         gate: what the ratio must reach.
@@ -27,7 +27,7 @@ class Row:
 
     name: str
     figure: float | None = None
-    unit: Literal["µs", "/s", "s", "B"] = "µs"
+    unit: Literal["µs", "/s", "s", "MB/s", "B"] = "µs"
     ratio: float | None = None
     to: str = "limit"
     gate: float | None = None
@@ -46,7 +46,7 @@ class Row:
         return "gate" if sign * self.ratio <= sign * self.gate else "no"
 
 
-_DIGITS = {"µs": 2, "/s": 0, "s": 2, "B": 0}
+_DIGITS = {"µs": 2, "/s": 0, "s": 2, "MB/s": 0, "B": 0}
 _HEADS = ("case", "figure", "ratio", "to", "gate", "goal", "met")
 
 

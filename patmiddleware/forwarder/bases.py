@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from itertools import product
@@ -42,11 +42,10 @@ class Base:
     path: str
 
     def pattern(self, spell: Spell) -> str:
-        """Give the regular expression of all that means this address. What follows it is for the caller to judge."""
-        scheme = f"(?:{spell('http', True)}(?:{spell('s', True)})?{spell(':', False)})?{spell('//', False)}"
+        """Give the regular expression of all that means this address, from the host on."""
         hosts = "|".join(spell(host, True) for host in self.hosts)
         dot = f"(?:{spell('.', False)})?"  # the root of DNS: the same host
-        return f"{scheme}(?:{hosts}){dot}{self._port(spell)}{spell(self.path, False)}"
+        return f"(?:{hosts}){dot}{self._port(spell)}{spell(self.path, False)}"
 
     def _port(self, spell: Spell) -> str:
         if self.port is not None:
@@ -54,7 +53,7 @@ class Base:
         return f"(?:{spell(':', False)}(?:{spell('80', False)}|{spell('443', False)})?)?"
 
     def spellings(self) -> set[str]:
-        """Give what :meth:`pattern` finds, in lower case."""
+        """Give all that means this address, in lower case."""
         ports = ("", ":", ":80", ":443") if self.port is None else (f":{self.port}",)
         parts = (_SCHEMES, self.hosts, ("", "."), ports, (self.path.lower(),))
         return {"".join(spelling) for spelling in product(*parts)}
@@ -63,6 +62,17 @@ class Base:
         """Whether the other one is a part of this one, and not the same."""
         same = self.port == other.port and self.hosts[0] == other.hosts[0]
         return same and other.path.startswith(f"{self.path}/")
+
+
+def pattern_of(bases: Iterable[Base], spell: Spell) -> str:
+    """Give the regular expression of all that means one of the addresses. What follows it is for the caller to judge.
+
+    Args:
+        bases: where one is above another, the lower one comes first.
+        spell: how their characters may be written.
+    """
+    scheme = f"(?:{spell('http', True)}(?:{spell('s', True)})?{spell(':', False)})?{spell('//', False)}"
+    return f"{scheme}(?:{'|'.join(base.pattern(spell) for base in bases)})"
 
 
 def exactly(text: str, fold: bool) -> str:

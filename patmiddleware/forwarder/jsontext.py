@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from .bases import Base, exactly
+from .bases import Base, exactly, pattern_of
 
 LONGEST = 16_384
 """Bytes of a string that may be held back, until its end is seen. No server takes an address that is longer."""
@@ -19,8 +19,10 @@ LONGEST = 16_384
 # blank, control character, quotation mark or backslash ends it as a plain one does: RFC 3986 has none of them.
 _BEGINS = r"[/?#]|\\/|\\u(?:002[fF3]|003[fF])"
 _GOES_ON = r'[^"\\\x00-\x20]++|\\/|\\u(?!00(?:[01][0-9a-fA-F]|2[02]|5[cC]))[0-9a-fA-F]{4}'
+_PLAIN_REST = r'(?:[/?#][^"\\\x00-\x20]*+)?(?:"|\Z)'
 _REST = rf'(?:(?:{_BEGINS})(?:{_GOES_ON})*+)?(?:"|\Z)'
 
+_FIRST = b"hH/\\"  # bytes that an address can begin with: "https:", "//", or either with an escape
 _NOT_IN_URLS = re.compile(r'[\x00-\x20"\\]')
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|/)")
 _HALF_ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
@@ -35,10 +37,11 @@ class JsonAddresses:
     """
 
     def __init__(self, bases: Sequence[Base], replacement: str) -> None:
-        # The spelling that nearly all have comes first, for speed alone: what it does not find, the other does.
-        any_base = "|".join(base.pattern(spell) for base in bases for spell in (exactly, _in_json))
-        # The look-ahead is for speed as well: most strings begin with another character.
-        pattern = rf'"(?=[hH/\\])(?<!\\")(?:{any_base})(?={_REST})'
+        # What nearly all have, without any escape, is for speed alone: what that does not find, the other does.
+        plain = rf"{pattern_of(bases, exactly)}(?={_PLAIN_REST})"
+        spelled = rf"{pattern_of(bases, _in_json)}(?={_REST})"
+        # So is that the first byte is looked at before anything else.
+        pattern = rf'"(?=[hH/\\])(?<!\\")(?:{plain}|{spelled})'
         self._pattern = re.compile(pattern.encode())
         self._replacement = f'"{replacement}'.encode()
         self._spellings = tuple(sorted(set().union(*(base.spellings() for base in bases))))
@@ -63,7 +66,7 @@ class JsonAddresses:
 
     def _may_be_address(self, begun: bytes) -> bool:
         """Whether a string that begins so, and has not ended, can become an address below a base."""
-        if len(begun) > LONGEST:
+        if begun[:1] not in _FIRST or len(begun) > LONGEST:
             return False
         plain = _ESCAPE.sub(_unescaped, _HALF_ESCAPE.sub(b"", begun).decode("utf-8", "ignore")).lower()
         if _NOT_IN_URLS.search(plain):

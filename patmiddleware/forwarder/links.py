@@ -27,7 +27,7 @@ from collections.abc import Iterable, Iterator
 
 from ..errors import ConfigurationError
 from ..interfaces import Headers
-from .bases import base_of, plainly
+from .bases import base_of, pattern_of, plainly
 from .gzipping import gunzipped, gzipped
 from .jsontext import JsonAddresses
 
@@ -64,8 +64,7 @@ class Links:
             upstreams.append(public)  # what already leads here is not led below here again
         lowest_first = sorted(dict.fromkeys(upstreams), key=lambda base: len(base.path), reverse=True)
         self._json = JsonAddresses(lowest_first, self._public)
-        any_base = "|".join(base.pattern(plainly) for base in lowest_first)
-        self._address = re.compile(rf"(?:{any_base})(?=[/?#]|\Z)")
+        self._address = re.compile(rf"{pattern_of(lowest_first, plainly)}(?=[/?#]|\Z)")
 
     def url(self, text: str) -> str:
         """Give an address as clients shall see it: that of a ``Location``.

@@ -145,12 +145,32 @@ def test_small_pieces(size: int) -> None:
     assert given == rewritten(body) == body.replace(rb"https:\/\/jira.example.org\u002Fjira", PUBLIC.encode())
 
 
-def test_every_cut() -> None:
-    """Two pieces give what one does, wherever the cut is."""
-    body = b'{"a":"https://jira.example.org:443/jira/x","b":"https:\\/\\/jira.example.org\\/jira"}'
-    whole = f'{{"a":"{PUBLIC}/x","b":"{PUBLIC}"}}'.encode()
+@pytest.mark.parametrize(
+    ("base", "string"),
+    [
+        ("https://jira.example.org/jira", "https://jira.example.org:443/jira/x"),
+        ("https://jira.example.org/jira", "http://jira.example.org:/jira/x"),
+        ("https://jira.example.org/jira", "http://jira.example.org:80/jira"),
+        ("https://jira.example.org/jira", "//jira.example.org/jira/x"),
+        ("https://jira.example.org/jira", "HTTPS://JIRA.Example.ORG./jira/x"),
+        ("https://jira.example.org/jira", r"https:\/\/jira.example.org\/jira"),
+        ("https://jira.example.org/jira", r"https:\u002f\u002Fjira.example.org\u002fjira\u003fx"),
+        ("https://jira.example.org/jira", r"\u0048ttps://jira.example.org/jira\u0023x"),
+        ("https://jira.example.org/jira", r"\/\/jira\u002eexample.org/jira\u002Fx\u003Fy"),
+        ("https://jira.example.org:8443/Jira", "https://jira.example.org:8443/Jira/x"),
+        ("https://[2001:db8::1]/jira", "https://[2001:DB8:0:0:0:0:0:1]/jira/x"),
+        ("https://xn--jir-sla.example/jira", "https://jirä.example/jira/x"),
+        ("https://xn--jir-sla.example/jira", r"https://jir\u00e4.example/jira/x"),
+    ],
+)
+def test_every_cut(base: str, string: str) -> None:
+    """However an address is written, two pieces give what one does, wherever the cut is."""
+    links, body = Links([base], PUBLIC), f'["{string}","é"]'.encode()
+    rest = re.split("jira", json.loads(f'"{string}"'), flags=re.IGNORECASE)[-1]
 
-    assert {rewritten(body[:at], body[at:]) for at in range(len(body) + 1)} == {whole}
+    given = {rewritten(body[:at], body[at:], links=links) for at in range(len(body) + 1)}
+
+    assert {json.dumps(json.loads(each)) for each in given} == {json.dumps([PUBLIC + rest, "é"])}
 
 
 @pytest.mark.parametrize(
@@ -231,6 +251,14 @@ def test_no_piece_waits_for_the_next_one() -> None:
 
     first = f'{{"self":"{PUBLIC}/1"}}\n'.encode()
     assert seen == [(first, 1), (events[1], 2), (b'"a",', 3), (b'"htm', 4), (b'"\n', 5)]
+
+
+@pytest.mark.parametrize("begun", ["https://jira.example.org/jira x", "https://jira.example.com", "//x", "h\\n", "X"])
+def test_text_does_not_wait_for_its_end(begun: str) -> None:
+    """A string that can't become an address is given as soon as that is seen."""
+    piece = f'["{begun}'.encode()
+
+    assert next(LINKS.body([piece, b"later"], gzip=False)) == piece
 
 
 def test_no_piece_is_empty() -> None:
