@@ -29,6 +29,7 @@ from ..errors import ConfigurationError
 from ..interfaces import Headers
 from .bases import base_of, pattern_of, plainly
 from .gzipping import gunzipped, gzipped
+from .headers import value_of
 from .jsontext import JsonAddresses
 
 OF_THE_BYTES = frozenset({"content-length", "content-md5", "digest", "content-digest", "repr-digest", "accept-ranges"})
@@ -91,13 +92,13 @@ class Links:
 
     def applies(self, headers: Headers) -> bool:
         """Whether an answer's body is rewritten: JSON in UTF-8, whole, bare or in gzip, and not somebody's file."""
+        # What most answers that are not rewritten differ in comes first.
+        if "json" not in (value_of(headers, "content-type") or "").lower():
+            return False
         if _value(headers, "content-disposition") or _value(headers, "content-range"):
             return False
-        return _is_json(_value(headers, "content-type")) and _value(headers, "content-encoding") in (
-            "",
-            "identity",
-            *_GZIP,
-        )
+        is_readable = _value(headers, "content-encoding") in ("", "identity", *_GZIP)
+        return is_readable and _is_json(_value(headers, "content-type"))
 
     def body(self, pieces: Iterable[bytes], gzip: bool) -> Iterator[bytes]:
         """Give an answer's body with the addresses in it as clients shall see them, as it comes, in constant memory.
