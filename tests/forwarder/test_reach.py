@@ -18,6 +18,8 @@ from patmiddleware.config import Config, store_of
 from patmiddleware.demo.standin import Seen
 from patmiddleware.interfaces import TokenStore
 
+pytest.importorskip("urllib3", reason="needs the extra forward")
+
 SETTINGS = """
 [store]
 url = "file:tokens"

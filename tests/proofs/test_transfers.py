@@ -26,6 +26,8 @@ GIB = 2**30
 MOST = 32 * 2**20
 """Bytes that the process may grow by."""
 PIECE = 2**16
+pytest.importorskip("urllib3", reason="needs the extra forward")
+
 SETTINGS = """
 [store]
 url = "file:tokens"
