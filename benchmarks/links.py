@@ -39,6 +39,8 @@ _LINKS = Links(["http://127.0.0.1:8080/jira", answers.BASE], _PUBLIC)  # what is
 _GOAL = f"{FAST:g} MB/s"
 
 Rewrite: TypeAlias = Callable[[Iterable[bytes]], Iterable[bytes]]
+Sockets: TypeAlias = tuple[socket, socket]
+"""What is sent by the first comes from the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +112,12 @@ def measured(rounds: int) -> list[Row]:
         WrongAnswerError: when an answer is not rewritten as it must be.
     """
     bodies = {name: make() for name, make in ANSWERS.items()}
-    runs = {f"{name}: {way}": _passing(name, way, body) for name, body in bodies.items() for way in WAYS}
     alone = {f"{name}: ours, by itself": body for name, body in bodies.items()}
-    runs |= {name: partial(_rewriting, _pieces(body)) for name, body in alone.items()}
-    figures: dict[str, Sequence[float]] = {**measure_wall(runs, rounds, SLICE), _GOAL: [FAST] * rounds}
+    sender, receiver = sockets = socketpair()
+    with sender, receiver:
+        runs = {f"{name}: {way}": _passing(name, way, body, sockets) for name, body in bodies.items() for way in WAYS}
+        runs |= {name: partial(_rewriting, _pieces(body)) for name, body in alone.items()}
+        figures: dict[str, Sequence[float]] = {**measure_wall(runs, rounds, SLICE), _GOAL: [FAST] * rounds}
     for name, body in alone.items():
         figures[name] = [len(body) / 1e6 / seconds for seconds in figures[name]]
     return [_filled(row, figures) for row in rows()]
@@ -134,19 +138,18 @@ def _rewriting(pieces: Sequence[bytes], count: int) -> None:
             pass
 
 
-def _passing(name: str, way: str, body: bytes) -> Run:
-    """Give what passes an answer on, from one socket to another.
+def _passing(name: str, way: str, body: bytes, sockets: Sockets) -> Run:
+    """Give what reads an answer from a socket, and writes what becomes of it to one.
 
     Raises:
         WrongAnswerError: when what comes out is not what it should be.
     """
     chosen = WAYS[way]
     pieces = _pieces(gzip.compress(body) if chosen.gzip else body)
-    upstream, client = socketpair(), socketpair()
 
     def relayed() -> Iterator[bytes]:
-        for piece in chosen.rewrite(_through(upstream, piece) for piece in pieces):
-            yield from (_through(client, part) for part in _pieces(piece))  # more might not fit into a socket
+        for piece in chosen.rewrite(_through(sockets, piece) for piece in pieces):
+            yield from (_through(sockets, part) for part in _pieces(piece))  # more might not fit into a socket
 
     def run(count: int) -> None:
         for _ in range(count):
@@ -159,7 +162,7 @@ def _passing(name: str, way: str, body: bytes) -> Run:
     return run
 
 
-def _through(sockets: tuple[socket, socket], data: bytes) -> bytes:
+def _through(sockets: Sockets, data: bytes) -> bytes:
     sockets[0].sendall(data)
     return sockets[1].recv(len(data), MSG_WAITALL)
 

@@ -81,6 +81,9 @@ class Outbound:
         headers = self.upward(environ)
         if headers is None:
             raise Failed(400, "A header holds a character that no header may hold.")
+        if wanted.startswith(f"{self.context}/rest/"):
+            # A part of an answer can't be rewritten; parts are for files.
+            headers = [pair for pair in headers if pair[0] not in ("Range", "If-Range")]
         content = body(environ)
         if isinstance(content, Denied):
             return content

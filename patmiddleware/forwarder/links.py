@@ -38,6 +38,7 @@ OF_THE_BYTES = frozenset({"content-length", "content-md5", "digest", "content-di
 _JSON = re.compile(r"application/(?:[^\s/;,]+\+)?json(?P<parameters>\s*;.*)?", re.IGNORECASE | re.DOTALL)
 _CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE)
 _GZIP = ("gzip", "x-gzip")  # RFC 9110, section 8.4.1.3
+_READABLE = ("", "identity", *_GZIP)
 _ENDS = ("", "/", "?", "#")
 _TARGET = re.compile(r"(?<=<)[^<>]*(?=>)")  # RFC 8288, section 3
 
@@ -96,9 +97,13 @@ class Links:
         if "json" not in (value_of(headers, "content-type") or "").lower():
             return False
         if _value(headers, "content-disposition") or _value(headers, "content-range"):
-            return False
-        is_readable = _value(headers, "content-encoding") in ("", "identity", *_GZIP)
-        return is_readable and _is_json(_value(headers, "content-type"))
+            return False  # a file, though it be shown in place; or a part
+        return _value(headers, "content-encoding") in _READABLE and _is_json(_value(headers, "content-type"))
+
+    def misses(self, headers: Headers) -> bool:
+        """Whether the links of an answer would get by: it is JSON, in an encoding that can't be read."""
+        is_json = "json" in (value_of(headers, "content-type") or "").lower()
+        return is_json and _value(headers, "content-encoding") not in _READABLE
 
     def body(self, pieces: Iterable[bytes], gzip: bool) -> Iterator[bytes]:
         """Give an answer's body with the addresses in it as clients shall see them, as it comes, in constant memory.

@@ -44,7 +44,11 @@ class Inbound:
         """
         if response.status < 200:  # such as 101: nobody asked for another protocol
             raise UpstreamError(f"the upstream answers with status {response.status}, which ends nothing")
-        rewriter = self._links if self._links is not None and self._links.applies(response.headers) else None
+        rewriter = None
+        if self._links is not None:
+            if self._links.misses(response.headers):
+                raise UpstreamError("the upstream answers in an encoding that was not asked for")
+            rewriter = self._links if self._links.applies(response.headers) else None
         pieces = response.stream()
         if rewriter is not None:
             pieces = rewriter.body(pieces, gzip=is_gzip(response.headers))

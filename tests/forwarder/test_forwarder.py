@@ -313,6 +313,24 @@ def test_what_the_upstream_answers(came: bytes, status: int) -> None:
         assert Gate(server.url).get().status == status
 
 
+def test_an_encoding_that_was_not_asked_for_is_no_answer() -> None:
+    """Its links would get by."""
+    odd = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\n{}"
+
+    with upstream(odd) as server:
+        assert Gate(server.url).get().status == 502
+
+
+def test_parts_are_for_files() -> None:
+    """A part of a JSON answer could not be rewritten."""
+    with upstream(OK) as server:
+        gate = Gate(f"{server.url}/jira")
+        for path in ("/rest/api/2/myself", "/secure/attachment/1/a.bin"):
+            gate.get(path, HTTP_RANGE="bytes=0-1", HTTP_IF_RANGE="x")
+
+        assert [sent(server, number)[1].get("range") for number in (0, 1)] == [None, "bytes=0-1"]
+
+
 def test_an_upstream_that_is_not_there() -> None:
     """502, in words that do not name it."""
     answer = Gate("http://127.0.0.1:1").get()
