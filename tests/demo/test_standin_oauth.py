@@ -35,6 +35,13 @@ def client() -> Iterator[Any]:
         yield session
 
 
+class TwoLegged(oauth1.Client):  # type: ignore[misc]  # it is imported where it is there
+    """Signs without a token, and says so."""
+
+    def get_oauth_params(self, request: Any) -> list[tuple[str, str]]:
+        return [*super().get_oauth_params(request), ("oauth_token", "")]
+
+
 def signed(
     uri: str,
     method: str = "GET",
@@ -46,7 +53,9 @@ def signed(
     """Give the address and the headers of a signed request."""
     options = {"signature_method": oauth1.SIGNATURE_RSA, "rsa_key": key_pair()[0]} | more
     given = dict(headers or {}) | ({"Content-Type": FORM} if body else {})
-    address, sent, _ = oauth1.Client(key, **options).sign(uri, method, body or None, given)
+    has_two_legs = "resource_owner_key" not in options and DANCE not in uri
+    kind = TwoLegged if has_two_legs else oauth1.Client
+    address, sent, _ = kind(key, **options).sign(uri, method, body or None, given)
     return address, sent
 
 
@@ -67,6 +76,17 @@ def test_two_legs_run_as_the_links_user(server: JiraServer, client: Any) -> None
 
     assert (answer.json()["name"], answer.headers["X-AUSERNAME"]) == ("svc-gate", "svc-gate")
     assert [(seen.user, seen.how) for seen in server.log] == [("svc-gate", "oauth")]
+
+
+def test_two_legs_are_known_by_an_empty_token(server: JiraServer, client: Any) -> None:
+    """Without one Jira passes a signature by: the caller is anonymous."""
+    plain = oauth1.Client("gate", signature_method=oauth1.SIGNATURE_RSA, rsa_key=key_pair()[0])
+    address, headers, _ = plain.sign(server.url + MYSELF)
+
+    answer = client.get(address, headers=headers)
+
+    assert (answer.status_code, answer.headers["X-AUSERNAME"]) == (401, "anonymous")
+    assert "oauth_problem" not in answer.text
 
 
 def test_two_legs_with_impersonation(server: JiraServer, client: Any) -> None:

@@ -197,8 +197,10 @@ def test_all_stands_in_the_header(site: Site) -> None:
         "oauth_version",
         "oauth_signature_method",
         "oauth_consumer_key",
+        "oauth_token",
         "oauth_signature",
     ]
+    assert 'oauth_token=""' in authorization(signed)  # by which Jira knows that it has two legs
 
 
 STILL_THERE = [
