@@ -111,7 +111,7 @@ def auth(value: object, place: Place) -> Auth:
 
 AUTH: Mapping[str, tuple[Mapping[str, Reader[Any]], tuple[str, ...]]] = {
     "pass": ({}, ()),
-    "basic": ({"username": text, "password": secret}, ("username", "password")),
+    "basic": ({"username": text, "password": secret, "state": path}, ("username", "password")),
     "bearer": ({"token": secret}, ("token",)),
     "cookie": ({"username": text, "password": secret, "state": path}, ("username", "password")),
     "oauth1": (

@@ -133,11 +133,23 @@ class Breaker:
             self._judge(note)
             yield
 
-    def trip(self, trouble: Trouble) -> LinkError:
-        """Note what is wrong, within :meth:`login`; give the error to raise."""
+    def is_noted(self) -> bool:
+        """Whether there is a note of this account, of whatever process; also where that can't be said."""
+        try:
+            return os.path.lexists(self._path())
+        except OSError:
+            return True
+
+    def trip(self, trouble: Trouble, failures: int = 1) -> LinkError:
+        """Note what is wrong, within :meth:`login`; give the error to raise.
+
+        Args:
+            trouble: what it is.
+            failures: how often the upstream has refused the password, if that is it.
+        """
         try:
             path = self._path()
-            note = self._noted(trouble, self._read(path))
+            note = self._noted(trouble, self._read(path), failures)
             write_whole(path, [json.dumps(asdict(note)).encode()], beside=None)
         except OSError as error:
             return _unkept(error)
@@ -160,14 +172,14 @@ class Breaker:
         if (pausing or note.refusals >= TRIES) and self._is_same(note):
             raise LinkError(_said(note))
 
-    def _noted(self, trouble: Trouble, before: _Note | None) -> _Note:
+    def _noted(self, trouble: Trouble, before: _Note | None, failures: int) -> _Note:
         now = self._clock()
         if trouble is not Trouble.REFUSED:
             return replace(before, trouble=trouble, at=now) if before else _Note(trouble, now)
         if before and self._is_same(before):
-            return replace(before, trouble=trouble, at=now, refusals=before.refusals + 1)
+            return replace(before, trouble=trouble, at=now, refusals=before.refusals + failures)
         salt = os.urandom(16).hex()
-        return _Note(trouble, now, 1, salt, self._print(salt))
+        return _Note(trouble, now, failures, salt, self._print(salt))
 
     def _is_same(self, note: _Note) -> bool:
         return bool(note.refusals) and compare_digest(note.print, self._print(note.salt))

@@ -11,13 +11,14 @@ from ...errors import ConfigurationError, LinkError, Problem
 from ...interfaces import Strategy, Transport
 from ...model import UpstreamCredential
 from ..given import AUTH
+from .basic import BasicLogin
 from .cookie import CookieLogin
 from .oauth1 import OAuth1
 from .passing import PassThrough
 from .service import BasicAccount, BearerAccount
 
-__all__ = ["KINDS", "OWN", "BasicAccount", "BearerAccount", "CookieLogin", "OAuth1", "PassThrough"]
-__all__ += ["from_credential", "strategy"]
+__all__ = ["KINDS", "OWN", "BasicAccount", "BasicLogin", "BearerAccount", "CookieLogin", "OAuth1"]
+__all__ += ["PassThrough", "from_credential", "strategy"]
 
 # Any: each kind has settings of its own, which its constructor judges.
 Settings: TypeAlias = Mapping[str, Any]
@@ -45,7 +46,11 @@ def _oauth1(settings: Settings, upstream: str, transport: Transport) -> Strategy
 
 KINDS: Mapping[str, Kind] = {
     "pass": Kind(lambda settings, upstream, transport: PassThrough()),
-    "basic": Kind(lambda settings, upstream, transport: BasicAccount(**settings), frozenset({"username", "password"})),
+    "basic": Kind(
+        lambda settings, upstream, transport: BasicLogin(transport, upstream, **settings),
+        frozenset({"username", "password"}),
+        frozenset({"state"}),
+    ),
     "bearer": Kind(lambda settings, upstream, transport: BearerAccount(**settings), frozenset({"token"})),
     "cookie": Kind(
         lambda settings, upstream, transport: CookieLogin(transport, upstream, **settings),
@@ -106,7 +111,7 @@ def from_credential(
         credential: of a kind of :data:`OWN`.
         settings: what the kinds need beside it, the same for all owners: ``consumer_key`` and ``private_key`` for
             ``oauth1`` (the key as :func:`~patmiddleware.forwarder.signing.load_key` gives it, so that it is not parsed
-            for each owner), perhaps ``base_url``; perhaps ``state`` for ``cookie``. A kind takes only its own.
+            for each owner), perhaps ``base_url``; perhaps ``state`` for ``basic`` and ``cookie``. A kind takes only its own.
         upstream: its address, with the context path.
         transport: to it.
 

@@ -35,9 +35,14 @@ class BasicAccount:
     def __repr__(self) -> str:
         return "<BasicAccount>"
 
+    @property
+    def header(self) -> tuple[str, str]:
+        """What makes a request the account's."""
+        return "Authorization", self._authorization.reveal()
+
     def sign(self, request: UpstreamRequest, caller: Caller) -> UpstreamRequest:
         """Give the request as the account's."""
-        return carrying(request, "Authorization", self._authorization.reveal())
+        return carrying(request, *self.header)
 
     def refused(self, caller: Caller) -> bool:
         """Say no: the same password again would only count as one more failure."""

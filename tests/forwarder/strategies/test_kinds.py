@@ -13,7 +13,7 @@ from patmiddleware.errors import ConfigurationError, LinkError
 from patmiddleware.forwarder.strategies import (
     KINDS,
     OWN,
-    BasicAccount,
+    BasicLogin,
     BearerAccount,
     CookieLogin,
     OAuth1,
@@ -34,7 +34,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "cookie": {"username": "svc", "password": "geheim"},
     "oauth1": {"consumer_key": CONSUMER, "private_key": pem(private_key()).decode()},
 }
-MADE = {"pass": PassThrough, "basic": BasicAccount, "bearer": BearerAccount, "cookie": CookieLogin, "oauth1": OAuth1}
+MADE = {"pass": PassThrough, "basic": BasicLogin, "bearer": BearerAccount, "cookie": CookieLogin, "oauth1": OAuth1}
 
 
 def problems(kind: str, settings: dict[str, Any]) -> list[tuple[str, str]]:

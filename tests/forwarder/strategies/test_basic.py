@@ -1,0 +1,87 @@
+"""A service account by its password: known to be taken before it goes with requests, and never one too many."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from services.gated import SERVICE, Gated, gated
+from services.jira import PASSWORDS
+from services.running import free_port
+from upstreams import ALICE, get
+
+from patmiddleware.errors import LinkError
+from patmiddleware.forwarder.strategies import BasicLogin
+from patmiddleware.forwarder.transport import PooledTransport
+
+
+def basic(state: Path, password: str = PASSWORDS[SERVICE]) -> dict[str, Any]:
+    return {"kind": "basic", "username": SERVICE, "password": password, "state": state}
+
+
+def ask(chain: Gated, token: str, path: str = "/rest/api/2/myself") -> tuple[int, str]:
+    request = urllib.request.Request(chain.url + path, headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_a_wrong_password_never_locks_the_account(tmp_path: Path) -> None:
+    """However many requests come, at once or after a restart, the upstream sees it once; the client hears why."""
+    port, failures = free_port(), []
+    for _ in range(2):
+        with (
+            gated(auth=basic(tmp_path, "wrong"), standin={"port": port}) as chain,
+            ThreadPoolExecutor(10) as pool,
+        ):
+            token = chain.token("READ")
+            answers = list(pool.map(lambda _: ask(chain, token), range(10)))  # noqa: B023 - used in this round
+            failures.append(chain.jira.standin.accounts.failures(SERVICE))
+
+        assert {status for status, _ in answers} == {502}
+        assert "refuses the password of the account" in answers[0][1]
+        assert "wrong" not in "".join(body for _, body in answers)
+    assert failures == [1, 0]
+
+
+def test_a_password_that_is_changed_never_locks_the_account(tmp_path: Path) -> None:
+    """A request finds out, it is made sure of once, and then no more go out."""
+    with gated(auth=basic(tmp_path)) as chain:
+        token = chain.token("READ")
+        before = ask(chain, token)[0]
+        chain.jira.standin.accounts.set_password(SERVICE, "another")
+        after = {ask(chain, token)[0] for _ in range(8)}
+
+        assert (before, after, chain.jira.standin.accounts.failures(SERVICE)) == (200, {502}, 2)
+
+
+def test_a_password_is_proved_once(tmp_path: Path) -> None:
+    """The requests of many clients cost one question more."""
+    with gated(auth=basic(tmp_path)) as chain, ThreadPoolExecutor(10) as pool:
+        token = chain.token("READ")
+        statuses = list(pool.map(lambda _: ask(chain, token)[0], range(20)))
+
+        assert (statuses, len(chain.jira.log)) == ([200] * 20, 21)
+
+
+def test_a_note_of_another_process_is_heeded(tmp_path: Path) -> None:
+    """Where another process was refused, this one sends nothing either, though it was let in before."""
+    with gated(auth=basic(tmp_path)) as chain:
+        token = chain.token("READ")
+        assert ask(chain, token)[0] == 200
+        chain.jira.standin.accounts.set_password(SERVICE, "another")
+        transport = PooledTransport(chain.jira.url)
+        another = BasicLogin(transport, chain.jira.url, SERVICE, PASSWORDS[SERVICE], state=tmp_path)
+        with pytest.raises(LinkError, match="refuses the password"):
+            another.sign(get(), ALICE)
+        transport.close()
+
+        assert [ask(chain, token)[0] for _ in range(5)] == [502] * 5
+        assert chain.jira.standin.accounts.failures(SERVICE) == 1
