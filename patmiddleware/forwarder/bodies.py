@@ -23,6 +23,13 @@ _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
 # Servers that end the input in the same way where chunks break off as where they are at their end.
 _LOSSY = ("Granian",)
 _FORM = "x-www-form-urlencoded"
+# Parameters are read as the charset says, by some servers (Tomcat's useBodyEncodingForURI) those of the query as well:
+# in UTF-16 or EBCDIC, or between the escapes of ISO 2022, another name stands in the same bytes.
+_CHARSET = re.compile(
+    r"charset(?:\s*=\s*\"?(?:utf-?8|us-ascii|iso-8859-1?\d|windows-125\d)(?=[\";,\s]|\Z))?+", re.ASCII
+)
+_CODED = "A form is looked through, and can't be in this Content-Encoding. Send it plain."
+_FOREIGN = "The charset of the Content-Type is not taken. Send UTF-8."
 _GONE = "The body ended before it was whole. Send it again."
 _LONG = f"A form may have {SMALL} bytes, for it is looked through. Send JSON, or a smaller one."
 
@@ -43,14 +50,18 @@ def body(environ: Environ) -> Body | Denied:
     """Give the body of a request; a form that names a login of Jira's is refused.
 
     Raises:
-        Failed: when its length is not certain, it is a form that is too long to be looked through, or the client broke
-            off; pieces that are read later raise it as well.
+        Failed: when its length is not certain, it is a form that can't be looked through or in a charset in which that
+            would be in vain, or the client broke off; pieces that are read later raise it as well.
     """
     length = _length(environ)
-    source = environ["wsgi.input"]
+    source, kind = environ["wsgi.input"], environ.get("CONTENT_TYPE", "").lower()
+    if any("=" not in charset for charset in _CHARSET.findall(kind)):
+        raise Failed(415, _FOREIGN)
     if length == 0:
         return Body(None if environ.get("CONTENT_LENGTH") in (None, "") else b"", 0)
-    if _FORM in environ.get("CONTENT_TYPE", "").lower():
+    if _FORM in kind:
+        if environ.get("HTTP_CONTENT_ENCODING", "").strip(" \t").lower() not in ("", "identity"):
+            raise Failed(415, _CODED)
         return _form(source, length)
     if length is not None and length <= SMALL:
         return Body(b"".join(_pieces(source, length)), length)

@@ -119,4 +119,4 @@ def _is_sensitive(name: str) -> bool:
 def _name(pair: str) -> str:
     name = pair.partition("=")[0].replace("+", " ")
     decoded = unquote_to_bytes(name.encode("latin-1", "replace")).decode("latin-1")
-    return decoded.strip(" \t\r\n\x00").casefold()
+    return decoded.strip(" \t\r\n\x00?").casefold()  # some cut off each question mark at the beginning of a query

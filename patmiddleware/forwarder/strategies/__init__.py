@@ -111,7 +111,8 @@ def from_credential(
         credential: of a kind of :data:`OWN`.
         settings: what the kinds need beside it, the same for all owners: ``consumer_key`` and ``private_key`` for
             ``oauth1`` (the key as :func:`~patmiddleware.forwarder.signing.load_key` gives it, so that it is not parsed
-            for each owner), perhaps ``base_url``; perhaps ``state`` for ``basic`` and ``cookie``. A kind takes only its own.
+            for each owner), perhaps ``base_url``; perhaps ``state`` for ``basic`` and ``cookie``. A kind takes only
+            its own.
         upstream: its address, with the context path.
         transport: to it.
 
