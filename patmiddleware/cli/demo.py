@@ -14,45 +14,80 @@ from typing import Any, TextIO
 import click
 
 from ..audit import AuditLog
-from ..config import build
-from ..demo.run import Demo, set_up
+from ..config import Config, build
+from ..demo.link import linked
+from ..demo.run import Demo, found, set_up
+from ..errors import RefusedError
 from . import terminal
 from .invocation import Invocation, common, pass_invocation
 from .serving import Server
 
-STYLES = {"allowed": "green", "denied": "red", "observed": "yellow"}
+STYLES = {"allowed": "green", "denied": "red", "observed": "yellow", "Jira": "cyan", "no way": "red"}
+WAYS = {"forwarded": "Jira", "forward.failed": "no way", "link.broken": "no way"}
+"""What the lines of the way to Jira are called; the others are decisions of the gate."""
 
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="0: any that is free.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--dir", "folder", type=click.Path(path_type=Path, file_okay=False), help="Keep the demo in this folder.")
+@click.option("--only-jira", is_flag=True, help="Run the stand-in of the demo in --dir alone, for 'serve' to lead to.")
 @common
 @pass_invocation
-def demo(invocation: Invocation, port: int, host: str, folder: Path | None) -> None:
+def demo(invocation: Invocation, port: int, host: str, folder: Path | None, only_jira: bool) -> None:
     """Run a small Jira stand-in behind the token gate, and print what to try.
 
     Without --dir it lives in a temporary folder that is removed at the end.
     """
+    if only_jira:
+        _only_jira(invocation, folder)
+        return
     with _place(folder) as place:
         made = set_up(Path(place), host, port)
-        with open(made.config.path.with_name("audit.jsonl"), "a", encoding="utf-8", opener=_private) as file:
-            gate = build(made.config, audit=AuditLog(file if invocation.json else LiveView(file)))
-            server = Server(gate, host, port)
-
-            def ready() -> None:
-                if invocation.json:
-                    terminal.write_json(_document(made, server.url))
-                else:
-                    _show(made, server.url)
-                sys.stdout.flush()
-
-            try:
-                server.run(ready)
-            finally:
-                gate.close()
+        audit = made.config.path.with_name("audit.jsonl")
+        with _jira(made.config).aside(), open(audit, "a", encoding="utf-8", opener=_private) as file:
+            _serve(invocation, made, host, port, file)
     if not invocation.json:
         terminal.say("\nThe demo has ended.")
+
+
+def _only_jira(invocation: Invocation, folder: Path | None) -> None:
+    if folder is None:
+        raise click.UsageError("--only-jira needs the folder of a demo: add --dir")
+    config = found(folder)
+    url, server = config.app.upstreams[0].upstream if config.app.upstreams else "", _jira(config)
+
+    def ready() -> None:
+        invocation.answer({"url": url}, f"The stand-in for Jira alone is at {url}. Ctrl-C ends it.")
+        sys.stdout.flush()
+
+    server.run(ready)
+
+
+def _jira(config: Config) -> Server:
+    standin, host, port = linked(config)
+    try:
+        return Server(standin, host, port)
+    except RefusedError as error:
+        raise RefusedError(f"{error} for the stand-in, in [app] upstream of {config.path}") from error
+
+
+def _serve(invocation: Invocation, made: Demo, host: str, port: int, file: TextIO) -> None:
+    # The gate comes second: links that it rewrites lead to where the server listens.
+    server = Server(lambda environ, start_response: gate(environ, start_response), host, port)
+    gate = build(made.served_at(server.url), audit=AuditLog(file if invocation.json else LiveView(file)))
+
+    def ready() -> None:
+        if invocation.json:
+            terminal.write_json(_document(made, server.url))
+        else:
+            _show(made, server.url)
+        sys.stdout.flush()
+
+    try:
+        server.run(ready)
+    finally:
+        gate.close()
 
 
 def _place(folder: Path | None) -> AbstractContextManager[str]:
@@ -90,17 +125,17 @@ class LiveView:
     def _show(self, entry: dict[str, Any]) -> None:  # Any: what JSON gives
         from rich.text import Text
 
-        if entry["event"] != "decision":
+        decision = WAYS.get(entry["event"]) or str(entry.get("decision", ""))
+        if not decision:
             return
-        decision = str(entry["decision"])
         verdict = f"{decision} {entry['status']}" if entry.get("status") else decision
         needed = f": needs {', '.join(entry['needed'])}" if entry.get("needed") else ""
-        request = f"{entry.get('who') or '–':<6} {entry['method']:<4} {entry['path']}"
+        request = f"{entry.get('who') or entry.get('owner') or '–':<6} {entry['method']:<4} {entry['path']}"
         told = Text.assemble(
             (f"  {entry['time'][11:19]}  ", "dim"),
             (f"{verdict:<10}", STYLES.get(decision, "")),
             f"  {terminal.one_line(request)}  ",
-            (terminal.plain(f"{entry.get('reason') or ''}{needed}"), "yellow"),
+            (terminal.plain(f"{entry.get('reason') or entry.get('why') or ''}{needed}"), "yellow"),
         )
         self._console.print(told, soft_wrap=True)
 
@@ -108,6 +143,7 @@ class LiveView:
 def _document(made: Demo, url: str) -> dict[str, object]:
     return {
         "url": url,
+        "jira": made.jira,
         "config": str(made.config.path),
         "tokens": {
             name: {"id": minted.token.id, "owner": minted.token.owner, "secret": minted.secret}
@@ -128,7 +164,8 @@ def _show(made: Demo, url: str) -> None:
 
     line()
     line("patmiddleware demo", "bold")
-    line(f"A small Jira stand-in runs at {url}, behind the token gate.")
+    line(f"The token gate is at {url}: what it admits goes on to")
+    line(f"a small stand-in for Jira at {made.jira}, as the token's owner.")
     line(f"Settings, policy, tokens and audit log are in {made.config.path.parent}")
     line()
     line("Three tokens of alice", "bold")

@@ -1,11 +1,13 @@
-"""The server behind ``serve`` and ``demo``: waitress, ended cleanly by Ctrl-C and SIGTERM."""
+"""The server behind ``serve`` and ``demo``: waitress, ended cleanly by Ctrl-C and SIGTERM, or by whoever began it."""
 
 from __future__ import annotations
 
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Thread
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -74,17 +76,34 @@ class Server:
         """
         # That requests wait for a thread is no news for whoever reads standard error.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, self._told) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             ready()
-            while not self._stopping:
-                self._turn(1.0)
-            self._finish()
+            self._serve()
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _stop(self, number: int, frame: FrameType | None) -> None:
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Serve on a thread of its own, which takes no signals, until the end of the block."""
+        thread = Thread(target=self._serve, name=f"serving {self.url}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop()
+            thread.join()
+
+    def _serve(self) -> None:
+        while not self._stopping:
+            self._turn(1.0)
+        self._finish()
+
+    def _told(self, number: int, frame: FrameType | None) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
         # Only a flag: an exception raised here could end a request in the middle of its answer.
         self._hurried, self._stopping = self._stopping, True
         for each in self._listening():

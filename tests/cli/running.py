@@ -59,7 +59,7 @@ def as_curl(command: str) -> Answer:
     """Do what a line of curl says, without curl."""
     words = iter(shlex.split(command))
     assert next(words) == "curl"
-    headers, body, url = {}, None, ""
+    headers, body, url, jar = {}, None, "", None
     for word in words:
         match word:
             case "-i":
@@ -71,9 +71,16 @@ def as_curl(command: str) -> Answer:
                 headers["Authorization"] = "Basic " + base64.b64encode(next(words).encode()).decode()
             case "-d":
                 body = next(words)
+            case "-b":
+                headers["Cookie"] = Path(next(words)).read_text()
+            case "-c":
+                jar = Path(next(words))
             case _:
                 url = word
-    return request("POST" if body else "GET", url, headers, body)
+    answer = request("POST" if body else "GET", url, headers, body)
+    if jar is not None:
+        jar.write_text(answer.headers["Set-Cookie"].partition(";")[0])
+    return answer
 
 
 @contextmanager
@@ -92,6 +99,12 @@ def running(words: Sequence[str], cwd: Path = ROOT) -> Iterator[subprocess.Popen
     finally:
         process.kill()
         process.communicate()
+
+
+def started(process: subprocess.Popen[str]) -> Any:
+    """Give the document that a command with ``--json`` begins with."""
+    assert process.stdout is not None
+    return json.loads(process.stdout.readline())
 
 
 def ended(process: subprocess.Popen[str], by: signal.Signals) -> tuple[int, str, str]:
