@@ -612,6 +612,30 @@ def test_the_cautions_tell_what_is_unwise() -> None:
     ]
 
 
+IN_CLEAR = [
+    ("http://jira.internal", "https://api.example.org", "bearer", ["PAT-W106"]),
+    ("http://jira.internal", "http://api.example.org", "bearer", ["PAT-W106", "PAT-W107"]),
+    ("http://jira.internal", "https://api.example.org", "pass", ["PAT-W106"]),
+    ("https://jira.internal", "https://api.example.org", "bearer", []),
+    ("http://127.0.0.1:8080", "http://localhost:8000", "bearer", []),
+    ("http://[::1]:8080", "HTTP://API.example.org", "bearer", ["PAT-W107"]),
+    ("http://[", "no address", "bearer", []),
+]
+
+
+@pytest.mark.parametrize(("upstream", "public_url", "kind", "expected"), IN_CLEAR)
+def test_what_goes_in_clear_to_other_machines_is_unwise(
+    upstream: str, public_url: str, kind: str, expected: list[str]
+) -> None:
+    """To the upstream as well as from clients; on this machine nobody listens in."""
+    auth = "{kind = 'bearer', token = {env = 'T'}}" if kind == "bearer" else "{kind = 'pass'}"
+    app = f"[app]\nupstream = '{upstream}'\npublic_url = '{public_url}'\nauth = {auth}"
+
+    config = read(STORE + app, T="of the upstream's")
+
+    assert [each.id for each in config.cautions() if each.setting.startswith("app.")] == expected
+
+
 def test_no_caution_about_what_could_not_be_read() -> None:
     """A policy that is written wrongly is a problem, and not none."""
     config = read(STORE + "[policy]\nfile = 3\n[directory]\nurl = 'static:o.toml'")

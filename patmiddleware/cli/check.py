@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from shlex import quote
+from typing import TYPE_CHECKING
 
 import click
 
 from ..config import Config, Parts, StoreSettings, VaultSettings, lacks_tables, open_parts
+from ..config.values import PRESET_ELSEWHERE
 from ..errors import BackendError, ConfigurationError, Problem
 from ..events import open_events
 from ..interfaces import Checkable, TokenStore
 from ..model import Secret
 from . import terminal
 from .invocation import Invocation, common, pass_invocation, store_file
+
+if TYPE_CHECKING:
+    from .upstreamcheck import Judged
 
 BAD = "see below"
 NOBODY, NOTHING = "patmiddleware-check", Secret("patmiddleware-check")
@@ -26,9 +31,10 @@ NOBODY, NOTHING = "patmiddleware-check", Secret("patmiddleware-check")
 @common
 @pass_invocation
 def check(invocation: Invocation) -> None:
-    """Judge the settings, the store, the directory, the policy, the application and the server.
+    """Judge the settings, the store, the directory, the policy, the application or upstreams, and the server.
 
-    Nothing is changed; a store that is missing is not made.
+    Nothing is changed; a store that is missing is not made. Upstreams are asked with the credential that they are for:
+    a wrong password makes one login fail, never more.
     """
     config = Config.from_file(invocation.path)
     if not config.read_well():
@@ -38,9 +44,11 @@ def check(invocation: Invocation) -> None:
     parts = open_parts(replace(judged, vault=_unmade(config)))
     faults = {part: list(_faults(parts, id, part, ask)) for id, part, ask in _ASKED}
     faults["store"] += [*(_place_faults(config) if missing else ()), *_event_faults(config)]
+    upstreams = _upstreams(config, parts)
+    faults |= {name: list(judged.problems) for name, judged in upstreams.items()}
     problems = list(dict.fromkeys((*parts.problems, *chain.from_iterable(faults.values()))))
-    facts = dict(_facts(config, parts, missing)) | {part: BAD for part, found in faults.items() if found}
-    cautions = [str(caution) for caution in config.cautions()]
+    facts = dict(_facts(config, parts, missing, upstreams)) | {part: BAD for part, found in faults.items() if found}
+    cautions = [str(caution) for caution in (*config.cautions(), *_misplaced(config, parts))]
     if not invocation.json:
         terminal.table(("CHECKED", "RESULT"), facts.items())
         for caution in cautions:
@@ -131,7 +139,36 @@ def _ask_directory(parts: Parts) -> None:
 _ASKED = (("PAT-E111", "store", _ask_store), ("PAT-E112", "directory", _ask_directory))
 
 
-def _facts(config: Config, parts: Parts, missing: bool) -> Iterator[tuple[str, str]]:
+def _upstreams(config: Config, parts: Parts) -> Mapping[str, Judged]:
+    """Ask the upstreams, where they could be opened: what keeps them from that is told already."""
+    if not config.app.upstreams or parts.application is None:
+        return {}
+    from ..forwarder import Mounts  # here, since they need packages of an extra
+    from .upstreamcheck import judge_upstreams
+
+    if not isinstance(parts.application, Mounts):
+        return {}
+    try:
+        return judge_upstreams(config.app.upstreams, parts.application)
+    finally:
+        parts.application.close()
+
+
+def _misplaced(config: Config, parts: Parts) -> Iterator[Problem]:
+    """Warn of presets below whose mount there is no upstream: their rules would be about nothing."""
+    if parts.policy is None or not config.app.upstreams or parts.application is None:
+        return
+    places = {settings.mount.rstrip("/") for settings in config.app.upstreams}
+    there = ", ".join(repr(place or "/") for place in sorted(places))
+    for mount in dict.fromkeys(parts.policy.mounts):
+        if mount not in places:
+            message = (
+                f"a preset is mounted at {mount or '/'!r}, but upstreams at {there}: its rules match nothing there"
+            )
+            yield Problem(PRESET_ELSEWHERE, "policy", message, "give the preset the mount of its upstream")
+
+
+def _facts(config: Config, parts: Parts, missing: bool, upstreams: Mapping[str, Judged]) -> Iterator[tuple[str, str]]:
     kind = ", ".join(address.partition(":")[0] for address in config.store.url)
     host, port = config.server.listen
     yield "settings", str(config.path)
@@ -141,7 +178,16 @@ def _facts(config: Config, parts: Parts, missing: bool) -> Iterator[tuple[str, s
     )
     yield "directory", "open" if parts.directory else _absent(config, "directory")
     yield "policy", f"{len(parts.policy.rules)} rules" if parts.policy else _absent(config, "policy")
-    yield "application", config.app.import_ if parts.application else BAD
+    if not config.app.upstreams:
+        yield "application", config.app.import_ if parts.application else BAD
+    elif not parts.application:
+        yield "upstream", BAD
+    else:
+        yield from ((name, judged.fact) for name, judged in upstreams.items())
+        yield (
+            "past the gate",
+            "not tested: Basic must be off at the upstream, and API clients reach it only through here",
+        )
     yield "audit", "none" if not config.audit else str(config.audit.to or "standard output") if parts.audit else BAD
     yield "server", f"{host}:{port}, {config.server.threads} threads"
 

@@ -17,7 +17,8 @@ from .build import (
     policy_of,
     store_of,
 )
-from .file import Config, is_loopback
+from .cautions import is_loopback
+from .file import Config
 from .tables import VaultSettings
 from .values import PROBLEMS, parse_duration
 from .vaults import owners_way, vault_of

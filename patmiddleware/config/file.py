@@ -10,7 +10,6 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,13 +18,11 @@ from ..issuer import IssuerLimits
 from ..passwords import PasswordSettings
 from ..session import SessionSettings
 from .backends import DirectorySettings, StoreSettings
+from .cautions import unwise
 from .tables import TABLES, AuditSettings, MiddlewareSettings, PolicySettings, ServerSettings, VaultSettings
 from .upstreams import AppSettings
 from .values import (
-    BEYOND_LOOPBACK,
     CONTRADICTION,
-    NO_DIRECTORY,
-    NO_POLICY,
     SYNTAX,
     UNKNOWN,
     UNREADABLE,
@@ -106,7 +103,7 @@ class Config:
 
     def cautions(self) -> tuple[Problem, ...]:
         """Tell all that is lawful, but unwise."""
-        return (*self.warnings, *(caution for caution in _unwise(self) if self.read_well(caution.setting)))
+        return (*self.warnings, *(caution for caution in unwise(self) if self.read_well(caution.setting)))
 
 
 _WHOLE = (UNREADABLE, SYNTAX)
@@ -145,23 +142,3 @@ def _contradictions(config: Config) -> Iterator[Problem]:
     if config.session and "session" not in middleware.accept:
         message = "there are sessions, but they aren't accepted"
         yield Problem(CONTRADICTION, "session", message, "add 'session' to middleware.accept")
-
-
-def _unwise(config: Config) -> Iterator[Problem]:
-    if not config.policy:
-        message = "there is none, so any valid token is enough for everything"
-        yield Problem(NO_POLICY, "policy", message, 'write [policy] file = "policy.toml"')
-    if not config.directory:
-        message = "there is none, so a token goes on working when its owner has left"
-        yield Problem(NO_DIRECTORY, "directory", message, 'write [directory] url = "static:owners.toml"')
-    if not is_loopback(config.server.listen[0]):
-        message = f"{config.server.listen[0]} is open to other machines, and tokens travel as they are"
-        yield Problem(BEYOND_LOOPBACK, "server.listen", message, "put a server with TLS in front, or use 127.0.0.1")
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether only this machine reaches a host name or address."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

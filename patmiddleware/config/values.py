@@ -39,11 +39,16 @@ POLICY = "PAT-E113"
 APPLICATION = "PAT-E114"
 AUDIT = "PAT-E115"
 VAULT = "PAT-E116"
+UPSTREAM = "PAT-E117"
+LINKS_ELSEWHERE = "PAT-E118"
 SECRET_READABLE = "PAT-W101"  # noqa: S105 - the id of a warning
 NO_POLICY = "PAT-W102"
 NO_DIRECTORY = "PAT-W103"
 BEYOND_LOOPBACK = "PAT-W104"
 PASSWORD_SHOWN = "PAT-W105"  # noqa: S105 - the id of a warning
+UPSTREAM_IN_CLEAR = "PAT-W106"
+PUBLIC_IN_CLEAR = "PAT-W107"
+PRESET_ELSEWHERE = "PAT-W108"
 
 PROBLEMS: Mapping[str, str] = {
     UNREADABLE: "the settings file can't be read",
@@ -62,11 +67,16 @@ PROBLEMS: Mapping[str, str] = {
     APPLICATION: "the wrapped application can't be imported",
     AUDIT: "the audit can't be written where it should go",
     VAULT: "the vault can't be opened",
+    UPSTREAM: "the upstream can't be asked, or does not take the credential",
+    LINKS_ELSEWHERE: "links of the upstream lead clients past the gate",
     SECRET_READABLE: "a secret can be read by others",
     NO_POLICY: "any valid token is enough for everything",
     NO_DIRECTORY: "nobody asks whether the owner of a token is still active",
     BEYOND_LOOPBACK: "tokens travel unprotected unless TLS ends in front",
     PASSWORD_SHOWN: "a password stands in the settings file",
+    UPSTREAM_IN_CLEAR: "what goes to the upstream can be read on the way",
+    PUBLIC_IN_CLEAR: "what comes from clients can be read on the way",
+    PRESET_ELSEWHERE: "a preset of rules is mounted where no upstream is",
 }
 """Every id that this room hands out, with what it is about. An id never changes its meaning; W is a warning."""
 

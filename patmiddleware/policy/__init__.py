@@ -141,6 +141,11 @@ class Policy:
         also = self._matcher.match(method, plain)
         return replace(matched, also=also, asks_address=matched.asks_address or also.asks_address)
 
+    @property
+    def mounts(self) -> tuple[str, ...]:
+        """The paths that its presets are mounted at, in the order of the file; empty for the root."""
+        return tuple("".join(f"/{segment}" for segment in spelling.mount) for spelling in self._spellings)
+
     def _mentioned(self, path: str) -> tuple[Rule, ...]:
         rules = {entry.rule.id: entry.rule for entry in self._matcher.entries(self.spell(path))}
         return tuple(rules.values())
