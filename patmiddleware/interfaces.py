@@ -339,7 +339,10 @@ class Caller:
 
 @runtime_checkable
 class Strategy(Protocol):
-    """A way of being somebody at the upstream."""
+    """A way of being somebody at the upstream.
+
+    One that has ``taken(caller)`` as well hears of each request that the upstream took.
+    """
 
     @property
     def is_callers(self) -> bool:

@@ -20,6 +20,7 @@ from .links import Links
 from .records import Records
 from .relay import Inbound
 from .strategies import strategy
+from .strategies.carrying import tell_taken
 from .transport import PooledTransport, server
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ class Forwarder:
         for is_first in (True, False):
             response = self.transport.send(self.strategy.sign(exchange.request, caller))
             if not _is_refused(response):
+                tell_taken(self.strategy, caller)
                 return response
             response.close()
             if not (is_first and self.strategy.refused(caller)):

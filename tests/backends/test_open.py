@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from patmiddleware.backends import DIRECTORIES, STORES, _table, open_directory, open_store
+from patmiddleware.backends import DIRECTORIES, STORES, open_directory, open_store
 from patmiddleware.backends.memory import MemoryStore, StaticDirectory
+from patmiddleware.backends.schemes import table
 from patmiddleware.errors import ConfigurationError
 from patmiddleware.model import Owner
 
@@ -135,7 +136,7 @@ def test_no_password_shows(address: str) -> None:
 def test_a_scheme_may_not_stand_twice() -> None:
     """A second row never wins unseen."""
     with pytest.raises(ValueError, match="twice"):
-        _table(("memory", 1), ("file", 2), ("memory", 3))
+        table(("memory", 1), ("file", 2), ("memory", 3))
 
 
 def test_schemes_are_in_lower_case() -> None:

@@ -1,8 +1,9 @@
 """Be one account for everybody, by its password with each request, but never so often that the account is locked.
 
 A wrong password that goes with every request would have the upstream ask for a CAPTCHA within three of them. So the
-password is proved by a question of our own, before it is used first and whenever the upstream did not take a request;
-where that fails none goes out until :mod:`patmiddleware.forwarder.breaker` lets it be tried again.
+first request goes ahead by itself, and others wait to hear whether it was taken. Once one was not taken, the password
+is made sure of by a question of our own; where that fails, too, none goes out until
+:mod:`patmiddleware.forwarder.breaker` lets it be tried again.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ from .service import BasicAccount
 
 WHO = "/rest/api/2/myself"
 """Below the context path. Atlassian's servers judge a password before they look at the path, so each will do."""
+
+
+PATIENCE = 5.0
+"""Seconds that requests wait for the first one; then they ask by themselves."""
 
 
 class BasicLogin:
@@ -56,7 +61,8 @@ class BasicLogin:
         self._breaker = Breaker(upstream, username, secret, folder=state, clock=clock)
         self._transport, self._who = transport, target.context(upstream) + WHO
         self._lock = threading.Lock()
-        self._is_proved = self._is_doubted = False
+        self._is_proved = self._is_doubted = self._has_scout = False
+        self._settled = threading.Event()
 
     def __repr__(self) -> str:
         return "<BasicLogin>"
@@ -68,14 +74,28 @@ class BasicLogin:
             LinkError: when the upstream does not take the password, or must not be asked again yet.
             UpstreamError: when it had to be asked and can't be.
         """
-        if not self._is_proved or self._breaker.is_noted():  # noted by another process, perhaps
+        if self._breaker.is_noted() or not (self._is_proved or self._goes_ahead()):  # noted by any process
             self._prove()
         return self._account.sign(request, caller)
+
+    def taken(self, caller: Caller) -> None:
+        """Hear that the upstream took a request: the password is right."""
+        if not self._is_proved:
+            self._is_proved, self._is_doubted = True, False
+            self._settled.set()
 
     def refused(self, caller: Caller) -> bool:
         """Doubt the password until it is proved anew; say that it would be the same password again."""
         self._is_doubted, self._is_proved = True, False
+        self._settled.set()
         return False
+
+    def _goes_ahead(self) -> bool:
+        """Whether a request may be the first with a password that nobody knows of; others wait for what it hears."""
+        with self._lock:
+            is_first = not self._has_scout and not self._is_doubted
+            self._has_scout = True
+        return is_first or (self._settled.wait(PATIENCE) and self._is_proved)
 
     def _prove(self) -> None:
         with self._lock:

@@ -1,8 +1,8 @@
-"""Put on a request what makes it somebody's."""
+"""Put on a request what makes it somebody's, and tell what became of it."""
 
 from __future__ import annotations
 
-from ...interfaces import UpstreamRequest
+from ...interfaces import Caller, Strategy, UpstreamRequest
 
 
 def carrying(request: UpstreamRequest, name: str, value: str) -> UpstreamRequest:
@@ -10,3 +10,10 @@ def carrying(request: UpstreamRequest, name: str, value: str) -> UpstreamRequest
     folded = name.lower()
     others = [pair for pair in request.headers if pair[0].lower() != folded]
     return UpstreamRequest(request.method, request.target, (*others, (name, value)), request.body, request.length)
+
+
+def tell_taken(strategy: Strategy, caller: Caller) -> None:
+    """Tell a strategy that wants to hear it that the upstream took what it gave."""
+    taken = getattr(strategy, "taken", None)
+    if taken is not None:
+        taken(caller)

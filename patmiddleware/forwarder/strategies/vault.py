@@ -14,6 +14,7 @@ from ...errors import LinkError
 from ...interfaces import Caller, Strategy, UpstreamRequest, Vault
 from ...model import UpstreamCredential
 from ...vault.upstreams import normalised
+from .carrying import tell_taken
 
 LIFETIME = 60.0
 """Seconds for which a credential is used without asking the vault again."""
@@ -71,6 +72,13 @@ class FromVault:
             BackendUnavailable: when the vault can't be asked, or what is in it can't be opened.
         """
         return self._strategy(caller.grant.owner).sign(request, caller)
+
+    def taken(self, caller: Caller) -> None:
+        """Hear that the credential was taken."""
+        with self._lock:
+            kept = self._kept.get(caller.grant.owner)
+        if kept is not None:
+            tell_taken(kept.strategy, caller)
 
     def refused(self, caller: Caller) -> bool:
         """Hear that the credential was not taken: the vault is asked again before it is used once more."""
