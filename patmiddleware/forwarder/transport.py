@@ -39,6 +39,7 @@ _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))  # RFC 9110
 _ADDED = ("User-Agent", "Accept-Encoding")  # by urllib3, where they are missing
 _NEVER = urllib3.Retry(False, redirect=False)
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
+_LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
 _FINGERPRINT = re.compile(r"(?:[0-9a-f]{2}:?){31}[0-9a-f]{2}", re.IGNORECASE)
 
 
@@ -172,7 +173,12 @@ class _Answer:
     def __init__(self, raw: BaseHTTPResponse, shown: str) -> None:
         self._raw, self._shown = raw, shown
         self.status, self.reason = raw.status, raw.reason or ""
-        self.headers: Headers = list(raw.headers.iteritems())
+        try:
+            self.headers: Headers = _framed(list(raw.headers.iteritems()))
+        except UpstreamError:
+            raw.close()
+            raw.release_conn()
+            raise
 
     def stream(self) -> Iterator[bytes]:
         try:
@@ -199,6 +205,21 @@ class _Answer:
         # Closed first, where something is left: back in the pool it is made anew.
         self._raw.close()
         self._raw.release_conn()
+
+
+def _framed(headers: Headers) -> Headers:
+    """Give an answer's headers with one length at the most, which is that of what is read (RFC 9112, section 6.3).
+
+    Raises:
+        UpstreamError: when the body's end could be looked for in more than one place.
+    """
+    codings = [value.lower() for name, value in headers if name.lower() == "transfer-encoding"]
+    stated = [value for name, value in headers if name.lower() == "content-length"]
+    lengths = {part.strip(" \t") for value in stated for part in value.split(",")}
+    if codings not in ([], ["chunked"]) or len(lengths) > 1 or not all(map(_LENGTH.fullmatch, lengths)):
+        raise UpstreamError("the upstream does not say in one way where its answer ends")
+    others = [pair for pair in headers if pair[0].lower() != "content-length"] if stated else headers
+    return others if codings or not lengths else [*others, ("Content-Length", lengths.pop())]
 
 
 def _patient(kind: Any, seconds: float) -> Any:

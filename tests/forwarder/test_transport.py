@@ -13,6 +13,7 @@ from time import sleep
 import pytest
 from loopback import authority, serving
 from rawupstream import Upstream, upstream
+from services.liar import liar, say
 
 from patmiddleware.errors import ConfigurationError, UpstreamError, UpstreamTimeout
 from patmiddleware.forwarder.transport import PooledTransport
@@ -307,3 +308,39 @@ def test_no_proxy_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch)
 
     with upstream(OK) as server:
         assert read(PooledTransport(server.url).send(get())) == b"ok"
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKS = b"2\r\nhi\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "lengths"),
+    [
+        (HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n" + CHUNKS, []),
+        (HEAD + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nhi", ["2"]),
+        (HEAD + b"Content-Length: 2, 2\r\n\r\nhi", ["2"]),
+    ],
+)
+def test_an_answer_says_once_how_long_it_is(answer: bytes, lengths: list[str]) -> None:
+    """Else a client that keeps its connection would take the rest of it for another answer."""
+    with liar(say(answer)) as server:
+        response = PooledTransport(server.url).send(get())
+
+        assert [value for name, value in response.headers if name.lower() == "content-length"] == lengths
+        assert read(response) == b"hi"
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [b"Content-Length: -2", b"Content-Length: +2", b"Transfer-Encoding: gzip, chunked", b"Transfer-Encoding: x"],
+)
+def test_an_answer_whose_end_is_in_doubt_is_none(framing: bytes) -> None:
+    """And its connection is not used again."""
+    with liar(say(HEAD + framing + b"\r\n\r\n" + CHUNKS)) as server:
+        transport = PooledTransport(server.url, connections=1)
+        for _ in range(2):
+            with pytest.raises(UpstreamError):
+                transport.send(get())
+
+        assert server.connections == 2
