@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jira import JIRA, JIRAError
 from services.gated import WAYS, Gated, gated
+
+from patmiddleware import SessionSettings
+
+FIELDS = {"project": {"key": "DEMO"}, "summary": "A buoy is adrift", "issuetype": {"name": "Bug"}}
+PHOTO = bytes(range(256)) * 300
 
 
 @pytest.fixture(params=sorted(WAYS), scope="module")
@@ -79,3 +88,129 @@ def test_a_bad_token_never_causes_a_request_upstream(chain: Gated, carrier: str)
         assert refused.value.status_code in (400, 401)
 
     assert len(chain.jira.log) == before
+
+
+def test_each_owner_is_somebody_by_a_credential_of_their_own() -> None:
+    """Out of the vault, of whatever kind; one who has none there is told what to do, and is nobody upstream."""
+    with gated("vault") as chain:
+        names = {owner: client(chain, "bearer", chain.token("READ", owner=owner)) for owner in ("alice", "bob")}
+        assert {owner: jira.myself()["name"] for owner, jira in names.items()} == {"alice": "alice", "bob": "bob"}
+        assert {seen.how for seen in chain.jira.log if seen.user} == {"basic", "bearer"}
+        before = len(chain.jira.log)
+
+        with pytest.raises(JIRAError, match="carol has no credential") as refused:
+            client(chain, "bearer", chain.token("READ", owner="carol")).myself()
+
+        assert (refused.value.status_code, len(chain.jira.log)) == (502, before)
+
+
+def atlassian(chain: Gated, carrier: str, secret: str) -> Any:
+    package = pytest.importorskip("atlassian")
+    how = {"token": secret} if carrier == "bearer" else {"username": "alice", "password": secret}
+    return package.Jira(url=chain.url, **how)
+
+
+def test_atlassian_python_api_does_its_work(chain: Gated, carrier: str, tmp_path: Path) -> None:
+    """Look, search, make, comment, move, upload, and download by the link that Jira gave."""
+    remote = atlassian(chain, carrier, chain.token("WRITE"))
+    (tmp_path / "buoy.jpg").write_bytes(PHOTO)
+
+    assert remote.get_server_info()["deploymentType"] == "Server"
+    assert remote.myself()["name"] == chain.acts_as()
+    pages = [remote.jql("project = DEMO ORDER BY key", start=start, limit=2)["issues"] for start in (0, 2)]
+    assert len({issue["key"] for page in pages for issue in page}) == 4
+    key = remote.create_issue(fields=FIELDS)["key"]
+    remote.issue_add_comment(key, "Ahoy")
+    remote.set_issue_status(key, "In Progress")
+    [attached] = remote.add_attachment(key, str(tmp_path / "buoy.jpg"))
+    assert attached["content"].startswith(f"{chain.url}/")
+    assert remote.get(attached["content"], absolute=True, not_json_response=True) == PHOTO
+    assert remote.get_issue_status(key) == "In Progress"
+    remote.session.close()
+
+
+def test_atlassian_python_api_is_refused_with_a_read_token(chain: Gated, carrier: str) -> None:
+    """It reads, and nothing that it would change reaches the upstream."""
+    requests = pytest.importorskip("requests")
+    remote = atlassian(chain, carrier, chain.token("READ"))
+    assert remote.issue("DEMO-1")["key"] == "DEMO-1"
+    before = len(chain.jira.log)
+
+    for act in (
+        lambda: remote.create_issue(fields=FIELDS),
+        lambda: remote.issue_add_comment("DEMO-1", "no"),
+        lambda: remote.delete_issue("DEMO-1"),
+    ):
+        with pytest.raises(requests.HTTPError) as refused:
+            act()
+        assert refused.value.response.status_code == 403
+    remote.session.close()
+
+    assert len(chain.jira.log) == before
+
+
+def curl(carrier: str, secret: str, *words: str) -> tuple[int, bytes]:
+    """Run the program, and give status and body."""
+    program = shutil.which("curl") or pytest.skip("needs curl")
+    how = ("-H", f"Authorization: Bearer {secret}") if carrier == "bearer" else ("-u", f"alice:{secret}")
+    command = [program, "-sS", "--noproxy", "*", "-w", "%{http_code}", *how, *words]
+    said = subprocess.run(command, capture_output=True, check=True, timeout=30).stdout
+    return int(said[-3:]), said[:-3]
+
+
+def test_curl_does_its_work(chain: Gated, carrier: str, tmp_path: Path) -> None:
+    """Look, search in pages, make, comment, move, upload a form, and download by the link in the answer."""
+    secret, api = chain.token("WRITE"), f"{chain.url}/rest/api/2"
+    (tmp_path / "buoy.jpg").write_bytes(PHOTO)
+
+    def ask(path: str, *words: str, document: object = None) -> Any:
+        posted = () if document is None else ("-H", "Content-Type: application/json", "-d", json.dumps(document))
+        status, body = curl(carrier, secret, "--compressed", *words, *posted, api + path)
+        assert status < 300, body
+        return json.loads(body) if body else None
+
+    assert ask("/serverInfo")["deploymentType"] == "Server"
+    assert ask("/myself")["name"] == chain.acts_as()
+    assert len(ask("/search?jql=project%3DDEMO&startAt=2&maxResults=3")["issues"]) == 3
+    made = ask("/issue", document={"fields": FIELDS})
+    issue = f"/issue/{made['key']}"
+    assert ask(f"{issue}/comment", document={"body": "Ahoy ✓"})["body"] == "Ahoy ✓"
+    [first, *_] = ask(f"{issue}/transitions")["transitions"]
+    ask(f"{issue}/transitions", document={"transition": {"id": first["id"]}})
+    check = ("-H", "X-Atlassian-Token: no-check")
+    [attached] = ask(f"{issue}/attachments", *check, "-F", f"file=@{tmp_path / 'buoy.jpg'}")
+    assert attached["content"].startswith(f"{chain.url}/")
+    assert curl(carrier, secret, attached["content"]) == (200, PHOTO)
+
+
+def test_curl_is_refused_with_a_read_token(chain: Gated, carrier: str, tmp_path: Path) -> None:
+    """Reading and downloading go on; a form with a file in it does not reach the upstream."""
+    secret, issue = chain.token("READ"), f"{chain.url}/rest/api/2/issue/DEMO-1"
+    (tmp_path / "buoy.jpg").write_bytes(PHOTO)
+    assert curl(carrier, secret, issue)[0] == 200
+    before = len(chain.jira.log)
+
+    upload = ("-H", "X-Atlassian-Token: no-check", "-F", f"file=@{tmp_path / 'buoy.jpg'}", f"{issue}/attachments")
+    statuses = [curl(carrier, secret, *words)[0] for words in (upload, ("-X", "DELETE", issue))]
+
+    assert (statuses, len(chain.jira.log)) == ([403, 403], before)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # the client drops an answer unread
+@pytest.mark.parametrize("way", sorted(set(WAYS) - {"pass"}))
+def test_pypi_jira_does_its_work_with_a_session(way: str) -> None:
+    """In its cookie mode: it logs in with the token, which the gate answers, and the upstream never hears of."""
+    gate = {"accept": ("bearer", "session"), "session": SessionSettings(secure=False, path="/")}
+    with gated(way, gate=gate) as chain:
+        secret = chain.token("WRITE")
+        with pytest.warns(DeprecationWarning, match="instead of Cookie based"):
+            jira = JIRA(chain.url, auth=("alice", secret), max_retries=0, options={"check_update": False})
+
+        assert jira.myself()["name"] == chain.acts_as()
+        made = jira.create_issue(project="DEMO", issuetype="Task", summary="In a session")
+        assert jira.add_attachment(made, io.BytesIO(PHOTO), "buoy.jpg").get() == PHOTO
+        assert len(jira.search_issues("project = DEMO", maxResults=2)) == 2
+        jira.close()
+
+        sent = [value for seen in chain.jira.log for _, value in seen.headers]
+        assert [value for value in sent if secret in value] == []

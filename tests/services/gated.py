@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from services.jira import PASSWORDS, JiraServer, application_link, jira, key_pair
@@ -13,7 +15,12 @@ from services.running import free_port
 
 from patmiddleware import Issuer, PATMiddleware, Policy, open_store
 from patmiddleware.forwarder import Forwarder
-from patmiddleware.interfaces import TokenStore
+from patmiddleware.forwarder.strategies import from_credential
+from patmiddleware.forwarder.strategies.vault import FromVault
+from patmiddleware.forwarder.transport import PooledTransport
+from patmiddleware.interfaces import Strategy, TokenStore
+from patmiddleware.model import UpstreamCredential
+from patmiddleware.vault import Keyring, Rows, Sealed, SealedVault, normalised
 
 SERVICE = "svc-gate"
 
@@ -22,14 +29,39 @@ def _oauth1(server: JiraServer) -> Mapping[str, Any]:
     return {"kind": "oauth1", "consumer_key": "gate", "private_key": key_pair()[0], "impersonate": True}
 
 
-WAYS: Mapping[str, Callable[[JiraServer], Mapping[str, Any]]] = {
+class _Drawer(Rows):
+    """Rows of a vault in memory."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str], Sealed] = {}
+
+    def get(self, owner: str, upstream: str) -> Sealed | None:
+        return self._rows.get((owner, upstream))
+
+    def put(self, row: Sealed) -> None:
+        self._rows[row.owner, row.upstream] = row
+
+
+def _vault(server: JiraServer) -> Strategy:
+    """Sign for alice with her password, and for bob with a token of Jira's."""
+    vault = SealedVault(_Drawer(), Keyring([os.urandom(32)]))
+    upstream = normalised(server.url)
+    own = {"username": "alice", "password": PASSWORDS["alice"]}
+    vault.put("alice", upstream, UpstreamCredential("basic", own))
+    vault.put("bob", upstream, UpstreamCredential("bearer", {"token": server.pat("bob")}))
+    transport = PooledTransport(server.url)  # for kinds that log in first: these two don't
+    return FromVault(vault, server.url, partial(from_credential, upstream=server.url, transport=transport))
+
+
+WAYS: Mapping[str, Callable[[JiraServer], Mapping[str, Any] | Strategy]] = {
     "basic": lambda server: {"kind": "basic", "username": SERVICE, "password": PASSWORDS[SERVICE]},
     "bearer": lambda server: {"kind": "bearer", "token": server.pat(SERVICE)},
     "cookie": lambda server: {"kind": "cookie", "username": SERVICE, "password": PASSWORDS[SERVICE]},
     "oauth1": _oauth1,
     "pass": lambda server: {"kind": "pass"},
+    "vault": _vault,
 }
-"""Every way of being somebody at the stand-in, but for the vault, which holds any of them."""
+"""Every way of being somebody at the stand-in."""
 
 
 @dataclass
@@ -61,7 +93,7 @@ class Gated:
 
     def acts_as(self, owner: str = "alice") -> str:
         """Give the name by which the stand-in knows whoever comes with a token of this owner."""
-        return owner if self.way in ("pass", "oauth1") else SERVICE
+        return owner if self.way in ("pass", "oauth1", "vault") else SERVICE
 
 
 @contextmanager
