@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -214,3 +215,55 @@ def test_pypi_jira_does_its_work_with_a_session(way: str) -> None:
 
         sent = [value for seen in chain.jira.log for _, value in seen.headers]
         assert [value for value in sent if secret in value] == []
+
+
+SCRIPT = """
+const Client = require("jira-client"), fs = require("fs"), {PORT, SECRET, WAY, PHOTO} = process.env;
+const how = WAY === "bearer" ? {bearer: SECRET} : {username: "alice", password: SECRET};
+const jira = new Client({protocol: "http", host: "127.0.0.1", port: PORT, apiVersion: "2", ...how});
+const done = (act) => act.then(() => "done", (error) => error.message.includes("WRITE") ? "refused" : error.message);
+(async () => {
+  const fields = {project: {key: "DEMO"}, summary: "A buoy is adrift", issuetype: {name: "Bug"}}, told = {};
+  told.me = (await jira.getCurrentUser()).name;
+  told.server = (await jira.getServerInfo()).deploymentType;
+  told.pages = (await jira.searchJira("project = DEMO", {startAt: 2, maxResults: 3})).issues.length;
+  told.made = await done(jira.addNewIssue({fields}));
+  const key = told.made === "done" ? (await jira.addNewIssue({fields})).key : "DEMO-1";
+  told.commented = await done(jira.addComment(key, "Ahoy"));
+  const [first] = (await jira.listTransitions(key)).transitions;
+  told.moved = await done(jira.transitionIssue(key, {transition: {id: first.id}}));
+  told.attached = await done(jira.addAttachmentOnIssue(key, fs.createReadStream(PHOTO)));
+  const {attachment} = (await jira.findIssue(key)).fields;
+  if (told.attached === "done")
+    told.content = Buffer.from(await jira.downloadAttachment(attachment.at(-1))).toString();
+  console.log(JSON.stringify(told));
+})().catch((error) => { console.error(String(error.message)); process.exit(1); });
+"""
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with npm's ``jira-client``."""
+    npm = shutil.which("npm") or pytest.skip("needs npm")
+    folder = tmp_path_factory.mktemp("node")
+    (folder / "work.js").write_text(SCRIPT)
+    (folder / "buoy.txt").write_text("seen from the pier")
+    command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "jira-client@8"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=100)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scope", ["READ", "WRITE"])
+def test_npm_jira_client_does_its_work(chain: Gated, carrier: str, node: Path, scope: str) -> None:
+    """With a token to write it does all of it; with one to read, whatever changes something is refused."""
+    given = {"PORT": chain.url.rpartition(":")[2], "SECRET": chain.token(scope), "WAY": carrier, "PHOTO": "buoy.txt"}
+    environment = {"PATH": os.environ["PATH"], "NO_PROXY": "127.0.0.1", **given}
+
+    said = subprocess.run(["node", "work.js"], cwd=node, env=environment, capture_output=True, text=True, timeout=60)
+
+    status = "done" if scope == "WRITE" else "refused"
+    changes = dict.fromkeys(("made", "commented", "moved", "attached"), status)
+    content = {"content": "seen from the pier"} if scope == "WRITE" else {}
+    expected = {"me": chain.acts_as(), "server": "Server", "pages": 3, **changes, **content}
+    assert json.loads(said.stdout or "{}") == expected, said.stderr
