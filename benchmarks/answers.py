@@ -52,4 +52,4 @@ def _asked(path: str, query: str) -> Json:
         return len
 
     asked = environ(PATH_INFO=path, RAW_URI=path, QUERY_STRING=query, REMOTE_USER=OWNER)
-    return json.loads(b"".join(JiraStandIn(BASE)(asked, start_response)))
+    return json.loads(b"".join(JiraStandIn(BASE, gate=True)(asked, start_response)))
