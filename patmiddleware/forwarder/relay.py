@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
+from math import inf
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..errors import UpstreamError
 from ..interfaces import Caller, UpstreamResponse
 from .exchange import Exchange
-from .headers import downward
+from .headers import downward, value_of
 from .links import OF_THE_BYTES, Links, is_gzip
 from .records import Records
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
 
+SMALL = 65_536
+"""Bytes of an answer that is read as a whole before it goes on."""
 _ADDRESSES = ("location", "content-location", "link")
 
 
@@ -52,10 +55,18 @@ class Inbound:
         pieces = response.stream()
         if rewriter is not None:
             pieces = rewriter.body(pieces, gzip=is_gzip(response.headers))
-        first = next(pieces, b"")
-        start_response(f"{response.status} {_phrase(response)}", self._headers(response, exchange.caller, rewriter))
+        is_small = _length(response) <= SMALL
+        # What is small is read as a whole, so that one that is cut short is no answer; of the rest the beginning.
+        first = b"".join(pieces) if is_small else next(pieces, b"")
+        headers = self._headers(response, exchange.caller, rewriter)
         ended = partial(self._records.forwarded, exchange.environ, exchange.caller, response.status, exchange.began)
-        return Relay(chain((first,), pieces) if first else pieces, response, ended)
+        if is_small:
+            response.close()
+            ended(None)
+            if rewriter is not None and first:
+                headers.append(("Content-Length", str(len(first))))
+        start_response(f"{response.status} {_phrase(response)}", headers)
+        return [first] if is_small else Relay(chain((first,), pieces) if first else pieces, response, ended)
 
     def _headers(
         self, response: UpstreamResponse, caller: Caller | None, rewriter: Links | None
@@ -66,6 +77,12 @@ class Inbound:
         return downward(
             response.headers, OF_THE_BYTES if rewriter is not None or response.status == 204 else (), changed
         )
+
+
+def _length(response: UpstreamResponse) -> float:
+    """Give the bytes that a body has, as far as that was said; without end, where it was not."""
+    stated = value_of(response.headers, "content-length")
+    return int(stated) if stated is not None and stated.isdecimal() else inf
 
 
 def _leading(links: Links, name: str) -> Callable[[str], str]:

@@ -346,10 +346,28 @@ def test_an_upstream_that_is_too_slow() -> None:
 
 def test_an_answer_that_breaks_off_is_not_whole() -> None:
     """What came is passed on, and then the server is made to break off, too."""
-    short = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"
+    short = b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\nabc"
 
     with upstream(short) as server, pytest.raises(UpstreamError, match="broke off in the middle"):
         Gate(server.url).get()
+
+
+def test_a_small_answer_is_whole_or_none() -> None:
+    """What is cut short is a 502."""
+    with upstream(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc") as server:
+        assert Gate(server.url).get().status == 502
+
+
+def test_a_small_answer_whose_links_are_rewritten_has_a_length() -> None:
+    """Its own, so that the connection to the client can go on."""
+    body = b'{"self":"http://jira.internal/x"}'
+    json_ = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    with upstream(json_) as server:
+        answer = Gate(server.url, base_urls=["http://jira.internal"]).get()
+
+        assert answer.body == b'{"self":"https://api.example.org/x"}'
+        assert answer.all("Content-Length") == [str(len(answer.body))]
 
 
 def test_a_head_has_the_length_and_no_body() -> None:
