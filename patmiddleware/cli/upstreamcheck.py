@@ -17,7 +17,8 @@ from ..errors import BackendError, LinkError, Problem, RefusedError, UpstreamErr
 from ..forwarder import Forwarder, Mounts, target
 from ..forwarder.adopting import whose
 from ..forwarder.asking import Whole, ask
-from ..forwarder.bases import base_of, plainly
+from ..forwarder.bases import base_of
+from ..forwarder.links import Links
 from ..forwarder.strategies import strategy
 from ..interfaces import Caller, UpstreamRequest
 from ..model import Grant
@@ -28,6 +29,7 @@ _OAUTH_PROBLEM = re.compile(r'\boauth_problem="?([a-z_]{1,40})\b')
 _NOT_TAKEN = "the upstream does not take the credential: look for a typing error in it, or make a new one there"
 _SPENT = "is not tried: the upstream refused this account just now, and each failed login counts against it"
 _REACH = "see that the address, ca_file and timeout are right, and that this machine may reach it"
+_ELSEWHERE = "https://gate.invalid"
 _NOBODY = Caller(Grant(token_id=None, owner=""))
 
 
@@ -115,7 +117,7 @@ def _leading_past(settings: UpstreamSettings, forwarder: Forwarder, base: str, p
     """Give what is wrong where links of the upstream are neither rewritten nor lead to the gate anyway."""
     public = target.under(settings.public_url, forwarder.mount)
     known = (forwarder.upstream, *settings.base_urls, public) if settings.rewrite else (public,)
-    if not base or any(re.fullmatch(rf"{base_of(each, place).pattern(plainly)}(?:/.*)?", base) for each in known):
+    if not base or Links(known, _ELSEWHERE).url(base) != base:
         return
     message = f"the upstream writes links to {base}, which are not rewritten: clients follow them past the gate"
     if settings.rewrite:

@@ -76,7 +76,7 @@ def make_ready(database: Database, reader: sa.Engine) -> None:
     try:
         with _words(database):
             found = _version(reader)
-            if found is None:
+            if found is None or found in schema.REVISIONS[:-1]:
                 found = _make_tables(database, reader)
             schema.check(found)
             database.settle(reader)
@@ -123,10 +123,7 @@ def migrate(address: str) -> bool:
 
 
 def _version(reader: sa.Engine) -> str | None:
-    """Give the version of the schema, or None where it takes the lock to say.
-
-    Where a DDL statement commits, as on MySQL, the tables that another process is making come to be one by one.
-    """
+    """Give the version of the schema, or None where the tables are not as any version has them."""
     try:
         with reader.connect() as connection:
             return schema.version(connection)
@@ -135,7 +132,11 @@ def _version(reader: sa.Engine) -> str | None:
 
 
 def _make_tables(database: Database, reader: sa.Engine) -> str | None:
-    """Give the version of the tables that are there in the end: another process may have been faster."""
+    """Give the version of the tables that are there in the end.
+
+    Another process may have been faster; and where a DDL statement commits, as on MySQL, what it makes is seen one by
+    one, and as an older version in between.
+    """
     writer = database.writer(reader, patient=True)
     try:
         with writer.begin() as connection:

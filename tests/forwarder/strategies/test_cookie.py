@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loggingin import log_in
 from upstreams import ALICE, PlainTransport, Site, get, serving
 from werkzeug import Request, Response
 
@@ -264,22 +265,12 @@ def test_every_process_heeds_the_note(jira: Jira, site: Site, clock: FakeClock, 
     assert len(jira.logins) == 1
 
 
-def _worker(url: str, state: str, gate: Any, said: Any) -> None:
-    way = way_to(url, FakeClock(), Path(state))
-    gate.wait(30)
-    try:
-        way.sign(get(), ALICE)
-        said.put("in")
-    except LinkError as error:
-        said.put(str(error))
-
-
 def test_four_workers_with_a_wrong_password_try_it_once(jira: Jira, site: Site, tmp_path: Path) -> None:
     """Processes that log in at the same moment take turns, and the later ones heed what the first was told."""
     jira.password, jira.pause = "another", 0.2
     context = multiprocessing.get_context("spawn")
     gate, said = context.Barrier(4), context.Queue()
-    workers = [context.Process(target=_worker, args=(site.url, str(tmp_path), gate, said)) for _ in range(4)]
+    workers = [context.Process(target=log_in, args=(site.url, PASSWORD, str(tmp_path), gate, said)) for _ in range(4)]
     for worker in workers:
         worker.start()
     heard = [said.get(timeout=60) for _ in workers]
