@@ -103,7 +103,7 @@ class PooledTransport:
             try:
                 return _Answer(self._sent(request), self._shown)
             except ProtocolError as error:
-                if not again:
+                if not again or _timed_out(error):
                     raise self._told(error) from error
                 again = False
             except HTTPError as error:
@@ -156,7 +156,7 @@ class PooledTransport:
         """Give what went wrong in words; for the log and the audit, for they name the server."""
         if isinstance(error, EmptyPoolError):
             return UpstreamTimeout(f"all {self._options['maxsize']} connections to {self._shown} are taken")
-        if isinstance(error, ConnectTimeoutError | ReadTimeoutError) and not isinstance(error, NewConnectionError):
+        if _timed_out(error):
             return UpstreamTimeout(f"{self._shown} takes too long")
         if isinstance(error, SSLError):
             return UpstreamError(f"{self._shown} can't be trusted: {_words(error)}")
@@ -205,6 +205,13 @@ class _Answer:
         # Closed first, where something is left: back in the pool it is made anew.
         self._raw.close()
         self._raw.release_conn()
+
+
+def _timed_out(error: HTTPError) -> bool:
+    """Whether something took too long; while sending, older versions of urllib3 tell it as a broken connection."""
+    if isinstance(error, ConnectTimeoutError | ReadTimeoutError) and not isinstance(error, NewConnectionError):
+        return True
+    return isinstance(error, ProtocolError) and any(isinstance(item, TimeoutError) for item in error.args)
 
 
 def _framed(headers: Headers) -> Headers:
