@@ -11,6 +11,8 @@ from socket import socketpair
 
 import pytest
 
+pytest.importorskip("urllib3", reason="needs the extra forward")
+
 ROOT = Path(__file__).parents[2]
 
 
