@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -110,6 +111,24 @@ def test_a_missing_database_is_made(file: Path, open_file: Callable[[], SQLStore
         assert run(file, "SELECT version_num FROM patmw_alembic_version") == [(schema.REVISIONS[-1],)]
         assert run(file, "PRAGMA journal_mode") == [("wal",)]
         assert {stat.S_IMODE(path.stat().st_mode) for path in file.parent.iterdir()} == {0o600}
+
+
+def test_opening_waits_for_who_works_in_the_file(file: Path, open_file: Callable[[], SQLStore]) -> None:
+    """That readers and a writer may work at once is settled when nobody is in the file, and SQLite does not wait."""
+    open_file().close()
+    assert run(file, "PRAGMA journal_mode=DELETE") == [("delete",)]
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+
+    with closing(other):
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(BackendUnavailable, match="locked"):
+            SQLStore(f"sqlite:///{file}", timeout=0.1)
+        end = threading.Timer(0.3, other.execute, ["COMMIT"])
+        end.start()
+        open_file().close()
+        end.join()
+
+    assert run(file, "PRAGMA journal_mode") == [("wal",)]
 
 
 def test_an_empty_file_is_made_a_database(file: Path, open_file: Callable[[], SQLStore]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import time
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,8 @@ from .schema import uses
 
 # One page, in bytes; SQLite itself takes a file of one byte for empty, and would write over it.
 _SMALLEST = 512
+# Seconds until the file is tried again that others read or write.
+_PAUSE = 0.01
 _EXAMPLE = "write sqlite:///tokens.db, or sqlite:////var/lib/patmiddleware/tokens.db"
 
 
@@ -84,9 +87,20 @@ class SQLite(Database):
         return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
 
     def settle(self, reader: sa.Engine) -> None:
-        """Let readers and a writer work at once (WAL). The file remembers it."""
+        """Let readers and a writer work at once (WAL). The file remembers it.
+
+        The change needs the file to itself for a moment; SQLite says so at once, rather than wait its timeout.
+        """
+        end = time.monotonic() + self._timeout
         with reader.connect() as connection:
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            while connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() != "wal":
+                try:
+                    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+                    return
+                except sa.exc.OperationalError as error:
+                    if not _is_busy(error) or time.monotonic() > end:
+                        raise
+                time.sleep(_PAUSE)
 
     def damage(self, connection: sa.Connection) -> str:
         """Give the first thing that SQLite finds wrong with the whole file; empty where there is nothing."""
@@ -174,6 +188,10 @@ def _follow(path: Path, engine: sa.Engine) -> None:
     def compare(connection: object, record: ConnectionPoolEntry, proxy: object) -> None:
         if record.info["file"] != identify():
             raise sa.exc.DisconnectionError("another file has taken its place")
+
+
+def _is_busy(error: sa.exc.OperationalError) -> bool:
+    return isinstance(error.orig, sqlite3.Error) and error.orig.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _begin_immediate(connection: sa.Connection) -> None:
