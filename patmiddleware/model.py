@@ -258,9 +258,13 @@ class Owner:
     def __post_init__(self) -> None:
         if not isinstance(self.active, bool):
             raise TypeError(f"whether an owner is active must be True or False, not {self.active!r}")
-        object.__setattr__(self, "groups", _names("groups", self.groups))
-        object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
-        object.__setattr__(self, "scopes", None if self.scopes is None else _names("scopes", self.scopes))
+        # One is made at every look-up, and as a rule all that it is given is frozen already.
+        if type(self.groups) is not frozenset:
+            object.__setattr__(self, "groups", _names("groups", self.groups))
+        if self.attributes is not NOTHING:
+            object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
+        if self.scopes is not None:
+            object.__setattr__(self, "scopes", _names("scopes", self.scopes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,15 +53,15 @@ class MemoryStore:
         self.events: Events | None = None
         self.first_uses = FirstUses()
         self._rows: dict[str, _Row] = {}
-        self._secrets: dict[bytes, _Row] = {}
+        self._secrets: dict[bytes, Token] = {}
         self._revision = 0
 
     def find(self, secret: Secret) -> Token | None:
         """Look a token up by its secret."""
         with self._lock:
             for digest in digests(secret, self.peppers):
-                if (row := self._secrets.get(digest.value)) is not None:
-                    return row.token
+                if (token := self._secrets.get(digest.value)) is not None:
+                    return token
         return self.first_uses.find(self, secret)
 
     def revision(self) -> int:
@@ -210,7 +210,7 @@ class MemoryStore:
             del self._secrets[before.digest.value]
         if row:
             self._rows[id] = row
-            self._secrets[row.digest.value] = row
+            self._secrets[row.digest.value] = row.token
         return before
 
 

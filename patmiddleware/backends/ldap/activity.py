@@ -33,7 +33,8 @@ def is_active(entry: Mapping[str, Values], now: float, lockout_duration: float |
     Returns:
         False also where one of them has several values, or one that can't be read.
     """
-    return all(_holds(name, entry, now, lockout_duration) for name in _RULES.keys() & entry.keys())
+    judged = _RULES.keys() & entry
+    return not judged or all(_holds(name, entry, now, lockout_duration) for name in judged)
 
 
 def _holds(name: str, entry: Mapping[str, Values], now: float, duration: float | None) -> bool:

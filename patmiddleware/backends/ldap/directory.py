@@ -179,7 +179,7 @@ class LDAPDirectory:
         return dn, Owner(
             name=name,
             active=self._is_active(connection, dn, entry),
-            groups=frozenset(plain for group in groups for plain in group.names),
+            groups=frozenset([plain for group in groups for plain in group.names]),
             display_name=_first(entry.get("displayname") or entry.get("cn")),
             mail=_first(entry.get("mail")),
             scopes=self._ceiling(groups),

@@ -26,7 +26,7 @@ NESTED = (False, True, "ad")
 # Active Directory's matching rule that follows chains of members.
 _CHAIN = "(member:1.2.840.113556.1.4.1941:=%s)"
 _MEMBER = "(member=%s)(uniqueMember=%s)"
-_MEMBER_OF = "memberof"
+_MEMBER_OF, _IN_PIECES = "memberof", "memberof;"
 
 
 class Group(NamedTuple):
@@ -82,13 +82,17 @@ class Grouping:
             LDAPError: when the server can't be asked.
         """
         if self.reads_member_of:
-            named = [_named(value, self._root, self.attribute) for value in _member_of(entry)]
-            groups = [group if group.names else self._read(connection, group.dn) for group in named if group]
+            groups = list(self._named(connection, _member_of(entry)))
         elif self.nested == "ad":
             groups = self._search(connection, filter_format(_CHAIN, [dn]))
         else:
             groups = self._search(connection, filter_format(f"(|{_MEMBER}(memberUid=%s))", [dn, dn, name]))
         return self._with_nested(connection, groups) if self.nested is True else groups
+
+    def _named(self, connection: Connection, values: Sequence[bytes]) -> Iterator[Group]:
+        for value in values:
+            if (group := _named(value, self._root, self.attribute)) is not None:
+                yield group if group.names else self._read(connection, group.dn)
 
     def _with_nested(self, connection: Connection, groups: Iterable[Group]) -> list[Group]:
         """Add the groups that the groups are in, level by level; each is asked about once, so that cycles end."""
@@ -151,8 +155,8 @@ def _named(value: bytes, root: DN, attribute: str) -> Group | None:
 
 
 def _member_of(entry: Mapping[str, Sequence[bytes]]) -> Sequence[bytes]:
-    values = entry.get(_MEMBER_OF, ())
+    values = entry.get(_MEMBER_OF)
     # Active Directory gives very many values in pieces, under names such as memberOf;range=0-1499.
-    if not values and any(name.startswith(f"{_MEMBER_OF};") for name in entry):
+    if not values and [name for name in entry if name.startswith(_IN_PIECES)]:
         raise BackendUnavailable("somebody is in too many groups for memberOf: set groups to search")
-    return values
+    return values or ()
