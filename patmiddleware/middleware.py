@@ -9,7 +9,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .addresses import Addresses
-from .annotate import CREDENTIAL, REQUEST_ID, SERVER_SET, Environ, Scrub, annotate, annotate_none, take_away
+from .annotate import CREDENTIAL, GRANT, REQUEST_ID, SERVER_SET, Environ, Scrub, annotate, annotate_none, take_away
 from .audit import AuditLog
 from .backends import open_directory, open_store
 from .credentials import Carried, Carriers, credential, take
@@ -161,6 +161,19 @@ class PATMiddleware:
         if self._expiry_header is not None:
             start_response = announcing(start_response, self._expiry_header, identity.grant.expires)
         return self.app(environ, start_response)
+
+    def refuse(self, denied: Denied, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a refusal that the application decides, as the gate answers its own, and write it to the audit.
+
+        Args:
+            denied: why.
+            environ: of a request that the gate let through.
+            start_response: as the application got it.
+        """
+        request_id = environ.get(REQUEST_ID) or self._ids.new()
+        if self._audit is not None:
+            self._record(self._audit, environ, self._clock(), environ.get(GRANT), denied, None, request_id)
+        return self._refuse(denied, environ, start_response, request_id)
 
     def close(self, timeout: float = 5.0) -> bool:
         """Write what waits behind the requests: last uses and the audit. A later request takes both up again.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .application import application_of, forwarders_of
 from .backends import StoreSettings, located
 from .build import (
+    Given,
     Parts,
     audit_of,
     build,
@@ -26,6 +27,7 @@ from .vaults import owners_way, vault_of
 __all__ = [
     "PROBLEMS",
     "Config",
+    "Given",
     "Parts",
     "StoreSettings",
     "VaultSettings",

@@ -12,7 +12,7 @@ from ..backends import open_directory, open_store
 from ..backends.chain import ChainReader
 from ..backends.memory import MemoryStore
 from ..errors import BackendError, ConfigurationError, Problem, RefusedError
-from ..interfaces import Directory, TokenReader, TokenStore
+from ..interfaces import AccessPolicy, Directory, TokenReader, TokenStore
 from ..issuance import KnownScopes
 from ..issuer import Issuer
 from ..middleware import PATMiddleware
@@ -32,12 +32,26 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """What is in hand already, and takes the place of what the settings name; None: what they name is opened."""
+
+    store: TokenReader | None = None
+    policy: AccessPolicy | None = None
+    directory: Directory | None = None
+    audit: AuditLog | None = None
+    application: WSGIApplication | None = None
+
+
+NOTHING_GIVEN = Given()
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """What could be opened of what the settings name, and what is wrong.
 
     Args:
         store: None: it can't be opened; the same for ``application`` and ``middleware``.
-        policy: None: there is none, or it can't be read; the same for ``directory`` and ``audit``.
+        policy: None: there is none, it can't be read, or it is not ours; the same for ``directory`` and ``audit``.
         middleware: judged over stand-ins where the store or the application is missing; of use without problems.
         problems: all that is wrong, in the file too.
     """
@@ -70,13 +84,13 @@ def build(config: Config, *, audit: AuditLog | None = None) -> PATMiddleware:
     Raises:
         ConfigurationError: with all that is wrong.
     """
-    parts = open_parts(config, audit=audit)
+    parts = open_parts(config, given=Given(audit=audit))
     if parts.problems or parts.middleware is None:
         raise ConfigurationError(parts.problems)
     return parts.middleware
 
 
-def open_parts(config: Config, *, audit: AuditLog | None = None) -> Parts:
+def open_parts(config: Config, *, given: Given = NOTHING_GIVEN) -> Parts:
     """Open all that the settings name, as far as they could be read, and gather what is wrong."""
     problems = list(config.problems())
 
@@ -89,13 +103,18 @@ def open_parts(config: Config, *, audit: AuditLog | None = None) -> Parts:
             problems.append(Problem(IDS.get(table, STORE), f"{table}.url", str(error)))
         return None
 
-    store = attempt(lambda: store_of(config), "store")
-    policy = attempt(lambda: policy_of(config), "policy")
-    directory = attempt(lambda: directory_of(config), "directory")
-    audit = audit or attempt(lambda: audit_of(config), "audit")
+    def part(given: T | None, open_part: Callable[[], T | None], table: str) -> T | None:
+        return attempt(open_part, table) if given is None else given
+
+    store = part(given.store, lambda: store_of(config), "store")
+    policy: AccessPolicy | None = part(given.policy, lambda: policy_of(config), "policy")
+    directory = part(given.directory, lambda: directory_of(config), "directory")
+    audit = part(given.audit, lambda: audit_of(config), "audit")
     vault = attempt(lambda: vault_of(config), "vault")
     lost = vault is None and config.app.needs_vault  # which is told already
-    application = None if lost else attempt(lambda: application_of(config, audit, vault), "app")
+    application = None
+    if not lost:
+        application = part(given.application, lambda: application_of(config, audit, vault), "app")
 
     def wrap() -> PATMiddleware:
         options: dict[str, Any] = {
@@ -105,7 +124,7 @@ def open_parts(config: Config, *, audit: AuditLog | None = None) -> Parts:
         with blamed("middleware"):
             return PATMiddleware(
                 application or _nothing,
-                store or MemoryStore(),
+                MemoryStore() if store is None else store,
                 policy=policy,
                 directory=directory,
                 passwords=config.passwords if directory else None,  # without one, it is told above
@@ -132,7 +151,8 @@ def open_parts(config: Config, *, audit: AuditLog | None = None) -> Parts:
     middleware = attempt(wrap, "middleware")
     attempt(judge_ceilings, "directory")
     attempt(judge_issuer, "issuer")
-    return Parts(store, policy, directory, audit, application, middleware, tuple(dict.fromkeys(problems)))
+    ours = policy if isinstance(policy, Policy) else None
+    return Parts(store, ours, directory, audit, application, middleware, tuple(dict.fromkeys(problems)))
 
 
 def _nothing(environ: object, start_response: object) -> list[bytes]:
