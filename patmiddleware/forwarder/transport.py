@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError, UpstreamError, UpstreamTimeout
 from ..interfaces import Headers, UpstreamRequest, UpstreamResponse
+from .heads import StrictResponse
 
 try:
     import urllib3
@@ -233,6 +234,8 @@ def _patient(kind: Any, seconds: float) -> Any:
     """Give a kind of connections on which sending may take as long as reading may, once they stand. Any: of urllib3."""
 
     class Patient(kind):  # type: ignore[misc]
+        response_class = StrictResponse
+
         def connect(self) -> None:
             super().connect()
             # Else it would stay what connecting may take, for whatever is sent first.
