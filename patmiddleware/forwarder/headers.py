@@ -102,18 +102,18 @@ def downward(
         changed: name to what gives its new value.
     """
     left_out = _DROPPED.union(dropped) if dropped else _DROPPED
-    if value_of(headers, "connection") is not None:
-        left_out = left_out.union(*(_listed(value) for name, value in headers if name.lower() == "connection"))
-    kept = []
+    kept, named = [], set[str]()
     for name, value in headers:
         folded = name.lower()
         if folded in left_out or not _NAME.fullmatch(name):
+            if folded == "connection":
+                named.update(_listed(value))
             continue
         if folded in changed:
             value = changed[folded](value)
         # Such as a line that goes on on the next.
         kept.append((name, value if value.isprintable() else _BAD_VALUE.sub(" ", value)))
-    return kept
+    return [pair for pair in kept if pair[0].lower() not in named] if named else kept
 
 
 def value_of(headers: Headers, name: str) -> str | None:

@@ -93,17 +93,13 @@ class Links:
 
     def applies(self, headers: Headers) -> bool:
         """Whether an answer's body is rewritten: JSON in UTF-8, whole, bare or in gzip, and not somebody's file."""
-        # What most answers that are not rewritten differ in comes first.
-        if "json" not in (value_of(headers, "content-type") or "").lower():
-            return False
-        if _value(headers, "content-disposition") or _value(headers, "content-range"):
+        if not names_json(headers) or _value(headers, "content-disposition") or _value(headers, "content-range"):
             return False  # a file, though it be shown in place; or a part
         return _value(headers, "content-encoding") in _READABLE and _is_json(_value(headers, "content-type"))
 
     def misses(self, headers: Headers) -> bool:
         """Whether the links of an answer would get by: it is JSON, in an encoding that can't be read."""
-        is_json = "json" in (value_of(headers, "content-type") or "").lower()
-        return is_json and _value(headers, "content-encoding") not in _READABLE
+        return names_json(headers) and _value(headers, "content-encoding") not in _READABLE
 
     def body(self, pieces: Iterable[bytes], gzip: bool) -> Iterator[bytes]:
         """Give an answer's body with the addresses in it as clients shall see them, as it comes, in constant memory.
@@ -123,6 +119,11 @@ class Links:
         if gzip:
             return gzipped(self._json.rewritten(gunzipped(pieces)))
         return filter(None, self._json.rewritten(pieces))
+
+
+def names_json(headers: Headers) -> bool:
+    """Whether an answer may be JSON: what most that are not rewritten differ in, and quickly seen."""
+    return "json" in (value_of(headers, "content-type") or "").lower()
 
 
 def is_gzip(headers: Headers) -> bool:

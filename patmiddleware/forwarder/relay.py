@@ -13,7 +13,7 @@ from ..errors import UpstreamError
 from ..interfaces import Caller, UpstreamResponse
 from .exchange import Exchange
 from .headers import downward, value_of
-from .links import OF_THE_BYTES, Links, is_gzip
+from .links import OF_THE_BYTES, Links, is_gzip, names_json
 from .records import Records
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Inbound:
         if response.status < 200:  # such as 101: nobody asked for another protocol
             raise UpstreamError(f"the upstream answers with status {response.status}, which ends nothing")
         rewriter = None
-        if self._links is not None:
+        if self._links is not None and names_json(response.headers):
             if self._links.misses(response.headers):
                 raise UpstreamError("the upstream answers in an encoding that was not asked for")
             rewriter = self._links if self._links.applies(response.headers) else None

@@ -41,6 +41,7 @@ _ADDED = ("User-Agent", "Accept-Encoding")  # by urllib3, where they are missing
 _NEVER = urllib3.Retry(False, redirect=False)
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
+_FRAMING = ("content-length", "transfer-encoding")
 _FINGERPRINT = re.compile(r"(?:[0-9a-f]{2}:?){31}[0-9a-f]{2}", re.IGNORECASE)
 
 
@@ -221,6 +222,9 @@ def _framed(headers: Headers) -> Headers:
     Raises:
         UpstreamError: when the body's end could be looked for in more than one place.
     """
+    framing = [pair for pair in headers if pair[0].lower() in _FRAMING]
+    if not framing or (framing[0][0].lower() == "content-length" and _is_length(framing)):
+        return headers  # as nearly every answer has it
     codings = [value.lower() for name, value in headers if name.lower() == "transfer-encoding"]
     stated = [value for name, value in headers if name.lower() == "content-length"]
     lengths = {part.strip(" \t") for value in stated for part in value.split(",")}
@@ -228,6 +232,10 @@ def _framed(headers: Headers) -> Headers:
         raise UpstreamError("the upstream does not say in one way where its answer ends")
     others = [pair for pair in headers if pair[0].lower() != "content-length"] if stated else headers
     return others if codings or not lengths else [*others, ("Content-Length", lengths.pop())]
+
+
+def _is_length(framing: Headers) -> bool:
+    return len(framing) == 1 and _LENGTH.fullmatch(framing[0][1]) is not None
 
 
 def _patient(kind: Any, seconds: float) -> Any:
