@@ -6,9 +6,11 @@ import hashlib
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import sleep
+from urllib.parse import urlsplit
 
 import pytest
 from loopback import authority, serving
@@ -299,6 +301,54 @@ def test_a_proxy_is_on_the_way() -> None:
 
         head = proxy.requests[0].split(b"\r\n")
         assert head[:2] == [b"GET http://jira.internal:8080/jira/x?y HTTP/1.1", b"Host: jira.internal:8080"]
+
+
+def tunnel(to: str, heads: list[bytes]) -> Callable[[socket.socket], None]:
+    """A proxy that connects to one server, whatever is asked for, and hands on what comes from both sides."""
+
+    def script(client: socket.socket) -> None:
+        heads.append(client.recv(65_536))
+        host, _, port = to.partition(":")
+        with socket.create_connection((host, int(port)), 10) as server:
+            client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            other = threading.Thread(target=pump, args=(server, client))
+            other.start()
+            pump(client, server)
+            other.join(10)
+
+    return script
+
+
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while piece := source.recv(65_536):
+            sink.sendall(piece)
+        sink.shutdown(socket.SHUT_WR)
+
+
+def test_tls_goes_through_a_proxy_unread(tmp_path: Path) -> None:
+    """It hears where to connect to and nothing else; the server is still trusted for its authority only."""
+    ca, context = authority(tmp_path)
+    heads: list[bytes] = []
+    with ExitStack() as stack:
+        server = stack.enter_context(serving(b"{}", context))
+        host = urlsplit(server.url).netloc
+        proxy = stack.enter_context(liar(tunnel(host, heads)))
+        trusting = PooledTransport(server.url, ca_file=ca, proxy=proxy.url)
+        assert read(trusting.send(get("/secret"))) == b"{}"
+        trusting.close()
+        with pytest.raises(UpstreamError, match="can't be trusted"):
+            PooledTransport(server.url, proxy=proxy.url).send(get("/secret"))
+
+    assert [head.split()[:2] for head in heads] == [[b"CONNECT", host.encode()]] * 2
+    assert b"secret" not in b"".join(heads)
+
+
+def test_a_proxy_that_refuses_is_told() -> None:
+    """In words, not as an answer of the upstream."""
+    refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    with liar(say(refusal)) as proxy, pytest.raises(UpstreamError, match="proxy"):
+        PooledTransport("https://127.0.0.1:9", proxy=proxy.url).send(get())
 
 
 def test_no_proxy_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
