@@ -162,7 +162,8 @@ class Rulebook:
             return Denied(Reason.MISSING if grant is None else Reason.DENIED)
         missing = grant is None and decision.reason is Reason.MISSING
         if self._lenient and (missing or decision.reason is Reason.NO_RULE):
-            return _ALLOWED
+            # A token with limits may do only what a rule ties to them.
+            return Denied(Reason.LIMIT, held=grant.scopes) if grant is not None and grant.limits else _ALLOWED
         # Who shows no credential is asked for one, whatever it was that did not hold (RFC 9110, section 15.5.2).
         forbidden = grant is None and ROWS[decision.reason].status == 403
         return Denied(Reason.MISSING, decision.rule) if forbidden else decision

@@ -897,6 +897,18 @@ def test_refusals_of_an_own_policy_in_annotate(world: World, reason: Reason, wit
     assert statuses == [with_token, without]
 
 
+@pytest.mark.parametrize("limits", [{}, {"project": ["OPS"]}])
+def test_annotate_keeps_limits_where_a_policy_of_the_users_has_no_rule(
+    world: World, limits: Mapping[str, list[str]]
+) -> None:
+    """Nobody has tied such a request to what the token is limited to."""
+    gate = world.gate(missing="annotate", policy=OwnPolicy(Denied(Reason.NO_RULE)))
+
+    answer = call(gate, request("/x", bearer(world.mint(limits=limits))))
+
+    assert answer.status == (403 if limits else 200)
+
+
 # --- Directories
 
 

@@ -18,7 +18,6 @@ from ..issuance import KnownScopes
 from ..issuer import Issuer
 from ..middleware import PATMiddleware
 from ..model import Denied, Grant, Reason
-from ..policy import Policy
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
@@ -110,8 +109,6 @@ class Embedding:
         if grant is None:
             denied = environ.get(DENIED)
             return denied if isinstance(denied, Denied) else Denied(Reason.MISSING)
-        if grant.limits and not self._bounds(environ):
-            return Denied(Reason.LIMIT, held=grant.scopes)
         return None if needed <= grant.scopes else self._short(grant, needed)
 
     def refuse(self, denied: Denied, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -120,13 +117,6 @@ class Embedding:
 
     def _short(self, grant: Grant, needed: frozenset[str]) -> Denied:
         return Denied(Reason.INSUFFICIENT_SCOPE, needed=needed, held=grant.scopes)
-
-    def _bounds(self, environ: Mapping[str, Any]) -> bool:
-        """Whether rules have kept a token within its limits: where none is about the path, nobody did."""
-        if not isinstance(self.policy, Policy):
-            return self.policy is not None  # one of the user's own was asked, and said yes
-        matched = self.policy.match(environ["REQUEST_METHOD"], environ.get("PATH_INFO") or "/")
-        return bool(matched.allows or matched.public or matched.also)
 
 
 _STORE = "an address, such as sqlite:///tokens.db"
