@@ -1,4 +1,4 @@
-"""What the pages about Jira show works as it stands: settings, policies, commands, keys, and lines for curl."""
+"""What the pages about Jira show works as it stands: settings, policies, keys, and lines for curl."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import ROOT
+from pages import blocks as blocks_of
+from pages import lines as lines_of
 from services.jira import key_pair
 from services.jira_site import API, JIRA, Site, site
 from services.nginx import certificate
@@ -22,23 +25,19 @@ from services.running import program
 from patmiddleware.config import Config, open_parts
 from patmiddleware.policy import Policy
 
-ROOT = Path(__file__).parent.parent
 PAGES = [*sorted((ROOT / "docs").glob("jira*.md")), ROOT / "examples" / "jira_forwarder" / "README.md"]
 STORE = '[store]\nurl = "sqlite:///tokens.db"\n'
 
 
 def blocks(language: str) -> list[Any]:
-    """Give the code blocks of a language, each as a parameter that is named by its page and its place there."""
-    found = [(page, re.findall(rf"```{language}\n(.*?)```", page.read_text("utf-8"), re.DOTALL)) for page in PAGES]
-    return [
-        pytest.param(text, id=f"{page.stem}-{number}") for page, texts in found for number, text in enumerate(texts, 1)
-    ]
+    """Give the code blocks of a language, each as a parameter that is named by its page and its line there."""
+    found = [block for page in PAGES for block in blocks_of(page, language)]
+    return [pytest.param(block.text, id=f"{block.page.stem}-{block.line}") for block in found]
 
 
 def lines(beginning: str) -> list[str]:
     """Give the lines of the console blocks that begin with a word."""
-    every = [line for block in blocks("console") for line in block.values[0].splitlines()]
-    return [line for line in every if line.startswith(beginning)]
+    return [line for page in PAGES for line in lines_of(page) if line.startswith(beginning)]
 
 
 def secret_for(name: str) -> str:
@@ -84,31 +83,6 @@ def test_settings_are_sound(text: str, tmp_path: Path, vouching: Path) -> None:
         given["app"] = {"import": "patmiddleware.demo.jira:application"}
     if not str(given.get("directory", "")).count("ldap"):  # which needs a server
         assert open_parts(Config.from_dict(given, path, environ)).problems == ()
-
-
-def test_every_command_that_is_shown_exists() -> None:
-    """Each ``patmiddleware …`` line names a command, and gives it options and arguments that it takes."""
-    click = pytest.importorskip("click", reason="needs the extra cli")
-    from patmiddleware.cli.root import commands
-
-    shown = [*lines("patmiddleware "), *lines("sudo -u patmiddleware ")]
-    for line in shown:
-        words = [os.devnull if word.endswith(".csv") else word for word in called(line)]
-        command: Any = commands
-        context = None
-        while isinstance(command, click.Group):
-            context = click.Context(command, parent=context)
-            command = command.get_command(context, words.pop(0))
-            assert command is not None, line
-        if command.name != "serve":
-            command.make_context(command.name, words)  # raises for what it does not take
-
-    assert len(shown) > 15
-
-
-def called(line: str) -> list[str]:
-    """Give what follows the name of the program."""
-    return shlex.split(re.sub(r"^(sudo -u patmiddleware \S+/)?patmiddleware ", "", line), comments=True)
 
 
 def test_keys_are_made_as_shown(tmp_path: Path, vouching: Path) -> None:

@@ -1,21 +1,20 @@
-"""What the README shows works as it stands."""
+"""What the README shows works as it stands; its commands are those of every page, in test_docs.py."""
 
 from __future__ import annotations
 
-import re
 import sys
 import tomllib
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from pages import ROOT
+from pages import blocks as blocks_of
 from webtest import TestApp
 
 from patmiddleware import Issuer, Policy, open_store
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 POLICY = """
 [scopes.read]
 [[rule]]
@@ -26,7 +25,7 @@ scopes = ["read"]
 
 def blocks(language: str) -> list[str]:
     """Give the code blocks of a language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return [block.text for block in blocks_of(ROOT / "README.md", language)]
 
 
 def run(source: str) -> dict[str, object]:
@@ -94,19 +93,3 @@ def test_the_policy_page_loads() -> None:
         "developers-only",
         "service-accounts-from-inside",
     ]
-
-
-def test_every_command_that_is_shown_exists() -> None:
-    """Each ``patmiddleware …`` line names a command and options that there are."""
-    click = pytest.importorskip("click", reason="needs the extra cli")
-    from patmiddleware.cli.root import commands
-
-    shown = re.findall(r"^patmiddleware ((?:[a-z]+ ?)+)(.*)$", "\n".join(blocks("console")), re.MULTILINE)
-
-    for words, rest in shown:
-        command: Any = commands
-        for word in words.split():
-            command = command.get_command(click.Context(command), word) if isinstance(command, click.Group) else command
-            assert command is not None, f"patmiddleware {words}"
-        known = {option for parameter in command.params for option in parameter.opts}
-        assert set(re.findall(r"--[a-z]+", rest)) <= known

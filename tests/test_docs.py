@@ -1,0 +1,95 @@
+"""The documentation is built without a warning, and what stands in it works as it stands."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pages import DOCS, PAGES, ROOT, Block, blocks, called, check_command, lines
+
+from patmiddleware import Policy, open_directory
+from patmiddleware.config import Config
+from patmiddleware.config.tables import TABLES
+
+RUN = Path(__file__).parent / "pagerun.py"
+EVERY = [block for page in PAGES for block in blocks(page)]
+
+
+def of(*languages: str) -> list[Any]:
+    """Give the blocks of some languages that aren't excused."""
+    found = [block for block in EVERY if block.language in languages and block.excuse is None]
+    return [pytest.param(block, id=block.id) for block in found]
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.stem)
+def test_a_page_runs(page: Path, tmp_path: Path) -> None:
+    """Its files, its Python and the commands behind a prompt, in order, in an empty folder."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(RUN.parent), os.environ.get("PYTHONPATH", "")))}
+
+    done = subprocess.run(
+        [sys.executable, RUN, page], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110
+    )
+
+    if done.returncode == 77:
+        pytest.skip(done.stdout.strip())
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def test_what_is_not_run_says_why() -> None:
+    """An excuse has words."""
+    assert [block.id for block in EVERY if block.excuse is not None and len(block.excuse.split()) < 2] == []
+
+
+@pytest.mark.parametrize("block", of("toml"))
+def test_settings_and_policies_are_sound(block: Block, tmp_path: Path) -> None:
+    """Each is a policy, a file of owners, or a whole settings file in which nothing is wrong."""
+    given = tomllib.loads(block.text)
+    if given.keys() & TABLES.keys():
+        assert judged(given, tmp_path) == ()
+    elif "owners" in given:
+        (tmp_path / "owners.toml").write_text(block.text)
+        assert open_directory(f"static:{tmp_path}/owners.toml").find(next(iter(given["owners"]))) is not None
+    else:
+        assert Policy.from_dict(given) is not None
+
+
+def judged(given: dict[str, object], folder: Path) -> tuple[object, ...]:
+    """Give what is wrong with settings, in whose place every secret that they name is there."""
+    whole = {"store": {"url": "sqlite:///tokens.db"}, **secrets_of(given, folder)}
+    return Config.from_dict(whole, folder / "patmiddleware.toml", AnySecret()).problems()
+
+
+class AnySecret(dict[str, str]):
+    """An environment in which every variable is set."""
+
+    def __missing__(self, name: str) -> str:
+        return "a" * 43 + "="
+
+    def get(self, name: str, default: object = None) -> str:  # type: ignore[override]
+        return self[name]
+
+
+def secrets_of(value: Any, folder: Path) -> Any:
+    """Give settings with files in a folder in the place of those that hold secrets."""
+    if isinstance(value, dict):
+        if value.keys() == {"file"}:
+            file = folder / Path(value["file"]).name
+            file.touch(0o600)
+            file.write_text("a" * 43 + "=")
+            return {"file": str(file)}
+        return {name: secrets_of(one, folder) for name, one in value.items()}
+    return [secrets_of(one, folder) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_that_is_shown_exists(page: Path) -> None:
+    """Each ``patmiddleware …`` line names a command, and gives it options and arguments that it takes."""
+    pytest.importorskip("click", reason="needs the extra cli")
+    for line in lines(page):
+        if words := called(line):
+            check_command(words)
