@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from pygments.lexers.special import TextLexer
@@ -27,13 +28,12 @@ autodoc_default_options = {"members": True, "show-inheritance": False}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 
-# The pages of frameworks and servers stand in the tree by the beginnings of their names.
-suppress_warnings = ["toc.empty_glob"]
-
 # Names of the standard library and of drivers: their documentation would have to be fetched. And those of modules
 # that no page documents, since only the front door is promised.
 nitpick_ignore_regex = [("py:.*", r".*")]
 
+_HERE = Path(__file__).parent
+_GLOB = re.compile(r"^[a-z]+\*\n", re.MULTILINE)
 _AWAY = re.compile(r"\]\((\.\./[^)#]*?)(/?)(#[^)]*)?\)")
 
 
@@ -42,8 +42,14 @@ def lead_away(app: Any, name: str, source: list[str]) -> None:
     source[0] = _AWAY.sub(lambda found: f"](path:{found[1]}{'/README.md' if found[2] else ''})", source[0])
 
 
+def leave_out_empty(app: Any, name: str, source: list[str]) -> None:
+    """Leave a pattern that no page matches out of the tree, where it would be a warning."""
+    source[0] = _GLOB.sub(lambda found: found[0] if any(_HERE.glob(f"{found[0].strip()}.md")) else "", source[0])
+
+
 def setup(app: Any) -> None:
     """Prepare Sphinx."""
     # Diagrams are shown as text: no script is loaded to draw them.
     app.add_lexer("mermaid", TextLexer)
     app.connect("source-read", lead_away)
+    app.connect("source-read", leave_out_empty)

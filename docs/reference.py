@@ -216,7 +216,7 @@ def one_command(name: str, command: Any) -> Iterator[str]:
         context = click.Context(command, info_name=name)
         pieces = [piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]"]
         yield f"### `{' '.join((name, *pieces))}`\n"
-        yield f"{plain(command.help or '')}\n"
+        yield f"{plain((command.help or '').partition(chr(8))[0])}\n"  # what follows a backspace is an example
         options = [one for one in command.params if isinstance(one, click.Option) and not common(one)]
         if options:
             yield "| option | |\n| --- | --- |"
@@ -246,7 +246,7 @@ def cell(text: str) -> str:
 
 def plain(text: str) -> str:
     """Write a docstring as one line of Markdown."""
-    text = re.sub(r":\w+:`~?(?:patmiddleware\.)?(?:\w+\.)*(\w+)`", r"`\1`", text.replace("\b", ""))
+    text = re.sub(r":\w+:`~?(?:patmiddleware\.)?(?:\w+\.)*(\w+)`", r"`\1`", text)
     return " ".join(text.replace("``", "`").split())
 
 
