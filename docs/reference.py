@@ -92,6 +92,8 @@ def one_table(name: str, reader: Any, words: Mapping[str, Any]) -> Iterator[str]
     """Give a table, then those within it."""
     found = getclosurevars(reader).nonlocals
     known = defaults(name, found["kind"])
+    if gone := words.keys() - found["readers"].keys() - {""}:
+        raise LookupError(f"docs/settings.toml tells of settings of {name} that there are not: {gone}")
     yield f"### `[{name}]`\n\n{words['']}\n\n| setting | takes | default | |\n| --- | --- | --- | --- |"
     within = {one: its for one, its in found["readers"].items() if its.__qualname__.startswith("table.")}
     for one, its in found["readers"].items():
@@ -187,8 +189,7 @@ def refusals() -> Iterator[str]:
 
 def environ() -> Iterator[str]:
     """Give the keys of the environ, as the docstring of :mod:`patmiddleware.annotate` has them."""
-    assert annotate.__doc__ is not None
-    _, written, read = re.split(r"\n\nEnviron keys that are read: |removed:\n\n", annotate.__doc__)
+    _, written, read = re.split(r"\n\nEnviron keys that are read: |removed:\n\n", str(annotate.__doc__))
     yield "| key | value |\n| --- | --- |"
     for found in re.finditer(r"^(``\S.*)\n((?:    .*\n?)+)", written, re.MULTILINE):
         yield f"| {plain(found[1])} | {plain(found[2])} |"

@@ -7,6 +7,7 @@ reason, where a package or a program is missing.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import re
@@ -25,6 +26,7 @@ from pages import Block, alike, blocks
 
 MISSING = 77
 _END = "\x1e"
+_PROGRAMS = ("curl", "flask", "gunicorn", "patmiddleware", "pserve", "waitress-serve")
 _WORD = re.compile(r"^(?:[A-Z_]+=)?(?:\$\()?([\w.-]+)")
 
 
@@ -128,9 +130,8 @@ class Page:
         self._printed = printed.getvalue()
 
     def _console(self, block: Block, command: str, shown: str) -> None:
-        word = _WORD.match(command)
-        if word and word[1] in ("curl", "patmiddleware", "waitress-serve", "gunicorn") and not _is_there(word[1]):
-            print(f"needs {word[1]}")
+        if (word := _WORD.match(command)) and (lacking := _lacking(word[1])):
+            print(f"needs {lacking}")
             raise SystemExit(MISSING)
         code, output = self._shell.run(command)
         if shown.strip() and not alike(shown, output):
@@ -139,8 +140,12 @@ class Page:
             raise SystemExit(f"{block.id}: {command}\nexits with {code}\n{output}")
 
 
-def _is_there(program: str) -> bool:
-    return bool(shutil.which(program, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"))
+def _lacking(program: str) -> str:
+    """Give what a program lacks; nothing where it is there, or is the shell's own."""
+    if program == "patmiddleware" and not importlib.util.find_spec("click"):
+        return "the extra cli"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return program if program in _PROGRAMS and not shutil.which(program, path=path) else ""
 
 
 def main(page: Path) -> None:

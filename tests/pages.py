@@ -63,7 +63,7 @@ class Block:
     @property
     def id(self) -> str:
         """Where it stands, for people."""
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
+        return f"{os.path.relpath(self.page, ROOT)}:{self.line}"
 
     def commands(self) -> Iterator[tuple[str, str]]:
         """Give the commands behind a prompt, each with what it shows."""

@@ -1,8 +1,7 @@
-"""The documentation is built without a warning, and what stands in it works as it stands."""
+"""What stands on the pages of the documentation works as it stands."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tomllib
@@ -26,14 +25,21 @@ def of(*languages: str) -> list[Any]:
     return [pytest.param(block, id=block.id) for block in found]
 
 
+def run(page: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, RUN, page], cwd=folder, capture_output=True, text=True, timeout=110)
+
+
+def played(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+    """Run a page with this on it."""
+    page = folder / "page.md"
+    page.write_text(text, "utf-8")
+    return run(page, folder)
+
+
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.stem)
 def test_a_page_runs(page: Path, tmp_path: Path) -> None:
     """Its files, its Python and the commands behind a prompt, in order, in an empty folder."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(RUN.parent), os.environ.get("PYTHONPATH", "")))}
-
-    done = subprocess.run(
-        [sys.executable, RUN, page], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110
-    )
+    done = run(page, tmp_path)
 
     if done.returncode == 77:
         pytest.skip(done.stdout.strip())
@@ -93,3 +99,75 @@ def test_every_command_that_is_shown_exists(page: Path) -> None:
     for line in lines(page):
         if words := called(line):
             check_command(words)
+
+
+def test_every_command_of_the_tutorial_is_run() -> None:
+    """None is shown without a prompt, but what can't be run."""
+    shown = [block for block in blocks(ROOT / "docs" / "tutorial.md", "console") if block.excuse is None]
+
+    assert shown
+    assert [block.id for block in shown if not block.text.startswith("$ ")] == []
+
+
+WRONG = {
+    "Python that fails": "```python\nassert 1 == 2\n```",
+    "output that differs": "```python\nprint(1)\n```\n\nIt prints:\n\n```text\n2\n```",
+    "a command that fails": "```console\n$ false\n```",
+    "a command whose output differs": "```console\n$ echo one\ntwo\n```",
+    "a file that is not written": "```python\nopen('a.txt')\n```\n\n`a.txt`:\n\n```text\nx\n```",
+}
+
+
+@pytest.mark.parametrize("text", WRONG.values(), ids=WRONG)
+def test_a_page_that_is_wrong_fails(text: str, tmp_path: Path) -> None:
+    """Nothing is passed over in silence."""
+    assert played(tmp_path, text).returncode not in (0, 77)
+
+
+def test_a_page_that_is_right_runs(tmp_path: Path) -> None:
+    """Files are written, names go on from block to block, a shell remembers, and ``…`` stands for anything."""
+    text = """
+Write this into `sub/a.toml`:
+
+```toml
+a = 1
+```
+
+```python
+import tomllib
+found = tomllib.load(open("sub/a.toml", "rb"))
+```
+
+```python
+print(found["a"])
+```
+
+It prints:
+
+```text
+1
+```
+
+<!-- not run: would fail -->
+
+```python
+raise SystemExit(1)
+```
+
+```console
+$ NAME=$(basename $PWD/sub)
+$ echo $NAME; echo two words
+s…b
+… words
+```
+"""
+    done = played(tmp_path, text)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_missing_package_is_told_apart(tmp_path: Path) -> None:
+    """So that a test can be skipped, with the reason."""
+    done = played(tmp_path, "```python\nimport no_such_module\n```")
+
+    assert (done.returncode, done.stdout) == (77, "No module named 'no_such_module'\n")
