@@ -17,7 +17,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [ROOT / "README.md", *DOCS, *sorted((ROOT / "examples").glob("*/README.md"))]
+PAGES = [*sorted(ROOT.glob("[A-Z]*.md")), *DOCS, *sorted(ROOT.glob("examples/*/README.md"))]
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE)
 _NOT_RUN = re.compile(r"<!-- not run:(.*?)-->", re.DOTALL)
@@ -99,10 +99,11 @@ def lines(page: Path) -> list[str]:
 
 def called(line: str) -> list[str] | None:
     """Give the words behind ``patmiddleware`` on a line; None where something else is called."""
-    found = re.search(r"(?:^|\$\()(?:[A-Z_]+=\S+ )*(?:sudo (?:-u \w+ )?)?(?:\S+/)?patmiddleware (.*)$", line)
+    found = re.search(r"(?:^|\$\(|\| |&& )(?:[A-Z_]+=\S+ )*(?:sudo (?:-u \w+ )?)?(?:\S+/)?patmiddleware (.*)$", line)
     if not found:
         return None
-    words = shlex.split(re.sub(r"\)$", "", found[1]) if "$(" in line else found[1], comments=True)
+    rest = re.split(r" \| |\)", found[1])[0] if "$(" in line else found[1]
+    words = shlex.split(rest.replace("--secret -", ""), comments=True)  # which would be read
     ends = [number for number, word in enumerate(words) if word in ("|", "&&", "&", ">", "<", ">>")]
     return words[: ends[0]] if ends else words
 

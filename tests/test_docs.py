@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import subprocess
 import sys
 import tomllib
@@ -90,6 +92,20 @@ def secrets_of(value: Any, folder: Path) -> Any:
             return {"file": str(file)}
         return {name: secrets_of(one, folder) for name, one in value.items()}
     return [secrets_of(one, folder) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("block", of("python"))
+def test_what_is_imported_is_there(block: Block) -> None:
+    """Also on pages that are not run as a whole, such as the README."""
+    tree = ast.parse(block.text)
+    ours = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and is_ours(node.module or "")]
+    for node in ours:
+        module = importlib.import_module(str(node.module))
+        assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
+
+
+def is_ours(module: str) -> bool:
+    return module.partition(".")[0] == "patmiddleware"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
