@@ -72,7 +72,7 @@ class Walk:
 
     def serve(self, line: str, is_ready: Callable[[], bool]) -> Service:
         """Give the server that a line starts."""
-        command = ["bash", "-c", f"cd {self.home} && exec {self._ours(line)}"]
+        command = ["bash", "-c", f"cd {self.home} && exec env {self._ours(line)}"]
         name = re.sub(r"\W+", "-", line)[:40]
         return Service(command, self.home / f"{name}.log", is_ready, environment=self._environment())
 
