@@ -1,5 +1,7 @@
 """What the audit hears of the way to the upstream: one line for each request that went on, and for each that could not.
 
+What somebody has to mend stands in the log as well, for those who have no audit.
+
 ``forwarded`` has the upstream's status and the milliseconds to the end of the answer; ``forward.failed`` and
 ``link.broken`` say ``why``. The line of the decision has the same ``request_id``.
 """
@@ -48,6 +50,8 @@ class Records:
 
     def broken(self, environ: Environ, caller: Caller | None, why: str) -> None:
         """Tell that an owner can't be anybody at the upstream, until somebody mends it."""
+        owner = "nobody" if caller is None else caller.grant.owner
+        logger.warning("the link to %s is broken for %s: %s", self._upstream, owner, why)
         self._write("link.broken", environ, caller, why=why)
 
     def _write(self, name: str, environ: Environ, caller: Caller | None, **more: str | float | None) -> None:

@@ -197,6 +197,15 @@ def test_a_broken_link_is_no_fault_of_the_token(refusal: bytes, tmp_path: Path) 
         assert (line["event"], line["owner"], line["method"]) == ("link.broken", "alice", "GET")
 
 
+def test_a_broken_link_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """For administrators who keep no audit: of whom, and why."""
+    with upstream(REFUSING[0]) as server:
+        Gate(server.url).get()
+
+        why = "The upstream does not take the credential that goes with the requests of alice"
+        assert caplog.messages == [f"the link to {server.url} is broken for alice: {why}"]
+
+
 @pytest.mark.parametrize("refusal", REFUSING[:2])
 def test_a_token_of_the_clients_own_is_its_own_fault(refusal: bytes) -> None:
     """401: the upstream does not take it any more."""
