@@ -291,6 +291,19 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
         STORE + "[app]\nupstream='https://j'\npublic_url='https://a'\nauth = {kind = 'vault'}",
         [("PAT-E106", "app.auth.kind", "is 'vault', but there is none to keep owners' credentials in", "add [vault]")],
     ),
+    "a way out of a vault that can't be read": (
+        STORE + "[vault]\nurl = 'file:vault.jsonl'\nkeys = [{env='UNSET'}]\n"
+        "[app]\nupstream='https://j'\npublic_url='https://a'\nauth = {kind = 'vault'}",
+        [("PAT-E108", "vault.keys[0]", "the environment variable UNSET is not set", "set it: export UNSET=…")],
+    ),
+    "what needs a directory and carriers that can't be read": (
+        STORE + "[directory]\nurl = 3\n[middleware]\naccept = 'basic'\n[session]\n"
+        "[passwords]\npaths=['/**']\nowners=['a']\nscopes=['r']\nuntil=2027-01-31",
+        [
+            ("PAT-E104", "directory.url", "must be text, not 3", ""),
+            ("PAT-E104", "middleware.accept", "must be a list, not 'basic'", "write ['basic']"),
+        ],
+    ),
     "a vault without its keys": (
         STORE + "[vault]\nurl = 'file:vault.jsonl'",
         [("PAT-E107", "vault.keys", "is missing", "")],

@@ -117,28 +117,33 @@ def _table(name: str) -> Reader[Any]:
     return TABLES.get(name, unknown)
 
 
+def _lacks(config: Config, table: str) -> bool:
+    """Say whether there is no such table, not even one that can't be read: what is wrong with that is told already."""
+    return getattr(config, table) is None and config.read_well(table)
+
+
 def _contradictions(config: Config) -> Iterator[Problem]:
-    directory, policy, middleware = config.directory, config.policy, config.middleware
+    policy, middleware, lacks_directory = config.policy, config.middleware, _lacks(config, "directory")
     if policy and bool(policy.file) == bool(policy.preset):
         message = "has both file and preset" if policy.file else "has neither file nor preset"
         yield Problem(CONTRADICTION, "policy", message, "a file can name presets, too: [[preset]]")
     if policy and policy.mount and not policy.preset:
         yield Problem(CONTRADICTION, "policy.mount", "is there without a preset", "in a file it belongs to [[preset]]")
-    if middleware.basic_username == "mail" and not directory:
+    if middleware.basic_username == "mail" and lacks_directory:
         message = "is 'mail', but there is no directory to know an address"
         yield Problem(CONTRADICTION, "middleware.basic_username", message, "add [directory], or write 'match'")
-    if config.app.needs_vault and not config.vault:
+    if config.app.needs_vault and _lacks(config, "vault"):
         message = "is 'vault', but there is none to keep owners' credentials in"
         yield Problem(CONTRADICTION, "app.auth.kind", message, "add [vault]")
-    if config.passwords and not directory:
+    if config.passwords and lacks_directory:
         message = "passwords can't be checked without a directory"
         yield Problem(CONTRADICTION, "passwords", message, "add [directory]")
-    if config.passwords and "basic" not in middleware.accept:
+    if config.passwords and "basic" not in middleware.accept and config.read_well("middleware"):
         message = "passwords come through Basic, which isn't accepted"
         yield Problem(CONTRADICTION, "passwords", message, "add 'basic' to middleware.accept")
     if config.app.needs_credential and "session" in middleware.accept:
         message = "is 'pass', and a session has no token of the upstream's to pass on"
         yield Problem(CONTRADICTION, "app.auth.kind", message, "take 'session' out of middleware.accept")
-    if config.session and "session" not in middleware.accept:
+    if config.session and "session" not in middleware.accept and config.read_well("middleware"):
         message = "there are sessions, but they aren't accepted"
         yield Problem(CONTRADICTION, "session", message, "add 'session' to middleware.accept")
