@@ -36,7 +36,7 @@ from patmiddleware.config.tables import (
     ServerSettings,
     VaultSettings,
 )
-from patmiddleware.config.upstreams import AUTH, UPSTREAM, AppSettings, UpstreamSettings
+from patmiddleware.config.upstreams import AUTH, NEEDED, UPSTREAM, AppSettings, UpstreamSettings
 from patmiddleware.config.values import parse_duration
 from patmiddleware.errors import ConfigurationError
 from patmiddleware.interfaces import TokenStore
@@ -74,7 +74,7 @@ def told(config: Config) -> list[tuple[str, str, str, str]]:
 
 
 WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
-    "no store": ("", [("PAT-E107", "store.url", "is missing", "")]),
+    "no store": ("", [("PAT-E107", "store.url", "is missing", 'write [store] url = "sqlite:///tokens.db"')]),
     "unknown table": (
         STORE + "[midleware]\n",
         [("PAT-E103", "midleware", "there is no such table", "did you mean 'middleware'?")],
@@ -262,7 +262,18 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
     ),
     "forwarding as nobody": (
         STORE + "[app]\nupstream = 'https://jira.internal'\npublic_url = 'https://api.example.org'",
-        [("PAT-E107", "app.auth", "is missing", "")],
+        [("PAT-E107", "app.auth", "is missing", NEEDED["auth"])],
+    ),
+    "forwarding without saying where clients are": (
+        STORE + "[app]\nupstream = 'https://jira.internal'\nauth = {kind = 'pass'}",
+        [
+            (
+                "PAT-E107",
+                "app.public_url",
+                "is missing",
+                'write public_url = "https://api.example.org": where clients reach the gate, and links lead',
+            )
+        ],
     ),
     "forwarding as whom": (
         STORE + "[app]\nupstream='https://j'\npublic_url='https://a'\nauth = {kind = 'beerer'}",
@@ -337,7 +348,7 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
     ),
     "several upstreams": (
         STORE + "[[app.upstreams]]\nupstream='https://j'\nmount='/jira'",
-        [("PAT-E107", f"app.upstreams[0].{name}", "is missing", "") for name in ("public_url", "auth")],
+        [("PAT-E107", f"app.upstreams[0].{name}", "is missing", NEEDED[name]) for name in ("public_url", "auth")],
     ),
     "groups to scopes": (
         STORE + "[directory]\nurl='static:o.toml'\n[directory.scopes]\ndevelopers = 'READ'",
@@ -713,6 +724,11 @@ OPENED: dict[str, tuple[str, list[tuple[str, str]]]] = {
     ),
     "carrier": (
         STORE + "[middleware]\naccept = ['bearer', 'query']\n[app]\nimport = 'own_app:application'",
+        [("PAT-E001", "middleware.accept")],
+    ),
+    "carrier, before upstreams": (
+        STORE + "[middleware]\naccept = ['bearer', 'query']\n"
+        "[app]\nupstream='http://127.0.0.1:1'\npublic_url='http://127.0.0.1'\nauth={kind='pass'}",
         [("PAT-E001", "middleware.accept")],
     ),
     "scopes of the issuer": (

@@ -41,7 +41,8 @@ def test_a_wrong_configuration_is_told_without_a_traceback(tmp_path: Path) -> No
         f"patmiddleware can't start, {path} has to be mended:",
         "  PAT-E104 store.url: must be text, not 3",
         "  PAT-E105 server.threads: must be from 1 to 1024, not 0",
-        '  PAT-E107 app.import: is missing: there is nothing to serve (write [app] import = "module:name")',
+        '  PAT-E107 app.import: is missing: there is nothing to serve (write [app] import = "module:name",'
+        ' or upstream = "https://jira.example.org" to forward to it)',
     ]
 
 

@@ -40,7 +40,8 @@ def application_of(config: Config, audit: AuditLog | None = None, vault: SealedV
         return forwarders_of(config, audit, vault)
     hint = 'write [app] import = "module:name"'
     if not config.app.import_:
-        raise ConfigurationError(Problem(REQUIRED, "app.import", "is missing: there is nothing to serve", hint))
+        either = f'{hint}, or upstream = "https://jira.example.org" to forward to it'
+        raise ConfigurationError(Problem(REQUIRED, "app.import", "is missing: there is nothing to serve", either))
     module_name, _, name = config.app.import_.partition(":")
     found = _module(module_name, config.path.parent)
     for part in name.split("."):
@@ -59,16 +60,22 @@ def forwarders_of(config: Config, audit: AuditLog | None = None, vault: SealedVa
     Raises:
         ConfigurationError: when its settings are wrong, or a package is missing.
     """
+    with blamed("middleware"):
+        schemes = Carriers.of(config.middleware.accept).schemes
     with blamed("app"):
         from ..forwarder import Mounts  # here, since it needs packages of an extra
 
         if vault is None and config.app.needs_vault:
             vault = vault_of(config)
-        return Mounts(_forwarder(config, settings, audit, vault) for settings in config.app.upstreams)
+        return Mounts(_forwarder(config, schemes, settings, audit, vault) for settings in config.app.upstreams)
 
 
 def _forwarder(
-    config: Config, settings: UpstreamSettings, audit: AuditLog | None, vault: SealedVault | None
+    config: Config,
+    schemes: frozenset[str],
+    settings: UpstreamSettings,
+    audit: AuditLog | None,
+    vault: SealedVault | None,
 ) -> Forwarder:
     from ..forwarder import Forwarder
     from ..forwarder.transport import PooledTransport
@@ -85,7 +92,7 @@ def _forwarder(
         anonymous=settings.anonymous,
         headers=settings.headers,
         errors=gate.errors,
-        schemes=Carriers.of(gate.accept).schemes,
+        schemes=schemes,
         realm=gate.realm,
         raw_target=gate.raw_target,
         audit=audit,

@@ -65,7 +65,7 @@ class Config:
         try:
             return cls.from_dict(tomllib.loads(path.read_text("utf-8")), path, environ)
         except OSError as error:
-            hint = "name one with --config, or in PATMIDDLEWARE_CONFIG"
+            hint = "write it, or name another one in PATMIDDLEWARE_CONFIG, or with --config of the commands"
             problem = Problem(UNREADABLE, str(path), f"can't be read: {error.strerror}", hint)
         except UnicodeDecodeError as error:
             problem = Problem(SYNTAX, str(path), f"is not UTF-8 text: byte {error.start} can't be", "save it as UTF-8")

@@ -100,13 +100,16 @@ class ServerSettings:
     threads: int = 8
 
 
-def table(kind: Callable[..., T], readers: Mapping[str, Reader[Any]], *required: str) -> Reader[T]:
+def table(
+    kind: Callable[..., T], readers: Mapping[str, Reader[Any]], *required: str, hints: Mapping[str, str] | None = None
+) -> Reader[T]:
     """Make a reader of a table: each setting by its reader, then ``kind`` with all of them as keywords.
 
     Args:
         kind: what is made of the settings that are given.
         readers: every setting that there is.
         required: the settings that may not be left out.
+        hints: what to write where one of these was, by its name.
     """
 
     def read(value: object, place: Place) -> T:
@@ -115,7 +118,7 @@ def table(kind: Callable[..., T], readers: Mapping[str, Reader[Any]], *required:
 
         def one(name: str) -> tuple[str, object]:
             if name not in value:
-                raise place.at(name).problem(REQUIRED, "is missing")
+                raise place.at(name).problem(REQUIRED, "is missing", (hints or {}).get(name, ""))
             if name not in readers:
                 raise place.at(name).problem(UNKNOWN, "there is no such setting", nearest(name, readers))
             return "import_" if name == "import" else name, readers[name](value[name], place.at(name))
@@ -144,6 +147,7 @@ def audit_to(value: object, place: Place) -> Path | None:
 
 
 _COUNT = whole(1, 10_000_000)
+_UPSTREAM = table(UpstreamSettings, upstreams.UPSTREAM, *upstreams.NEEDED, hints=upstreams.NEEDED)
 
 TABLES: Mapping[str, Reader[Any]] = {
     "middleware": table(
@@ -183,6 +187,7 @@ TABLES: Mapping[str, Reader[Any]] = {
             "introspection": table(dict, backends.INTROSPECTION, "client_id", "client_secret"),
         },
         "url",
+        hints={"url": 'write [store] url = "sqlite:///tokens.db"'},
     ),
     "directory": table(backends.directory, backends.DIRECTORY, "url"),
     "policy": table(PolicySettings, {"file": path, "preset": text, "mount": text}),
@@ -218,7 +223,7 @@ TABLES: Mapping[str, Reader[Any]] = {
         {
             "import": upstreams.application,
             **upstreams.UPSTREAM,
-            "upstreams": list_of(table(UpstreamSettings, upstreams.UPSTREAM, *upstreams.NEEDED), least=1),
+            "upstreams": list_of(_UPSTREAM, least=1),
         },
     ),
     "server": table(ServerSettings, {"listen": listen, "threads": whole(1, 1024)}),

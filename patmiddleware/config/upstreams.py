@@ -90,8 +90,7 @@ class AppSettings:
 def auth(value: object, place: Place) -> Auth:
     """Read a table with ``kind`` and the settings of that kind."""
     if not isinstance(value, dict):
-        hint = 'write auth = {kind = "bearer", token = {env = "NAME"}}'
-        raise place.problem(WRONG_TYPE, f"must be a table, not {shown(value)}", hint)
+        raise place.problem(WRONG_TYPE, f"must be a table, not {shown(value)}", _AUTH_HINT)
     kind = value.get("kind")
     if not isinstance(kind, str) or kind not in AUTH:
         message = "is missing" if kind is None else f"can't be {shown(kind)}"
@@ -156,7 +155,13 @@ UPSTREAM: Mapping[str, Reader[Any]] = {
 }
 """What may be said of one upstream."""
 
-NEEDED = ("upstream", "public_url", "auth")
+_AUTH_HINT = 'write auth = {kind = "bearer", token = {env = "NAME"}}'
+NEEDED: Mapping[str, str] = {
+    "upstream": 'write upstream = "https://jira.internal/jira": where requests go on to',
+    "public_url": 'write public_url = "https://api.example.org": where clients reach the gate, and links lead',
+    "auth": _AUTH_HINT,
+}
+"""What must be said of an upstream, and how."""
 
 
 def app(*, import_: str = "", upstreams: tuple[UpstreamSettings, ...] = (), **alone: Any) -> AppSettings:
@@ -171,7 +176,7 @@ def app(*, import_: str = "", upstreams: tuple[UpstreamSettings, ...] = (), **al
         raise ConfigurationError(Problem(BAD_VALUE, "app", message, "several upstreams go into [[app.upstreams]]"))
     if not alone:
         return AppSettings(import_=import_, upstreams=upstreams)
-    missing = [Problem(REQUIRED, f"app.{name}", "is missing") for name in NEEDED if name not in alone]
+    missing = {name: hint for name, hint in NEEDED.items() if name not in alone}
     if missing:
-        raise ConfigurationError(missing)
+        raise ConfigurationError(Problem(REQUIRED, f"app.{name}", "is missing", hint) for name, hint in missing.items())
     return AppSettings(upstreams=(UpstreamSettings(**alone),))
