@@ -302,6 +302,8 @@ def _words(error: Exception) -> str:
     for cause in (*inner, error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return cause.verify_message
+        if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+            return "it does not speak TLS there (write http://, or the port that does)"
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
     return _words(inner[0]) if inner and inner[0] is not error else type(error).__name__

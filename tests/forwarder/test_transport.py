@@ -270,6 +270,15 @@ def test_a_server_is_trusted_for_its_authority_or_itself(tmp_path: Path) -> None
                 PooledTransport(url, **kind).send(get())  # type: ignore[arg-type]
 
 
+def test_a_server_without_tls_is_told_as_such() -> None:
+    """In words that an administrator can act upon, and not in OpenSSL's."""
+    with serving(b"{}") as server:
+        url = server.url.replace("http:", "https:")
+
+        with pytest.raises(UpstreamError, match=r"can't be trusted: it does not speak TLS there \(write http://"):
+            PooledTransport(url).send(get())
+
+
 @pytest.mark.parametrize(
     ("upstream_", "options", "setting"),
     [
