@@ -257,7 +257,12 @@ class StaticDirectory:
         try:
             settings = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
-            raise ConfigurationError(Problem("PAT-E301", str(path), f"can't be read: {error.strerror}")) from error
+            hint = (
+                "make it, with a table for each owner: [owners.alice]" if isinstance(error, FileNotFoundError) else ""
+            )
+            raise ConfigurationError(
+                Problem("PAT-E301", str(path), f"can't be read: {error.strerror}", hint)
+            ) from error
         except ValueError as error:  # not UTF-8, or not TOML
             raise ConfigurationError(Problem("PAT-E302", str(path), f"is not TOML: {error}")) from error
         if problems := list(_problems(settings)):

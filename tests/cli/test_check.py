@@ -55,6 +55,17 @@ def test_all_that_is_wrong_is_told(place: Place) -> None:
     assert "policy       see below" in result.stdout
 
 
+def test_owners_that_are_not_there_yet(place: Place) -> None:
+    """The caution about a missing directory names a file: whoever follows it hears what goes into that."""
+    (place.folder / "owners.toml").unlink()
+
+    result = place.run("check")
+
+    assert result.exit_code == 2
+    assert "owners.toml: can't be read: No such file or directory" in result.stderr
+    assert "→ make it, with a table for each owner: [owners.alice]" in result.stderr
+
+
 def test_cautions_are_told(place: Place) -> None:
     """What is lawful, but unwise, is a warning, and no failure."""
     place.config.write_text('[store]\nurl = "memory:"\n[app]\nimport = "wsgiref.simple_server:demo_app"\n')
