@@ -74,7 +74,8 @@ def disconnect(invocation: Invocation, owner: str, upstream: str | None) -> None
         vault.remove(owner, row.upstream)
         _tell(invocation, "vault.disconnected", owner, row.upstream, row.kind)
     upstreams = [row.upstream for row in found]
-    invocation.answer({"owner": owner, "disconnected": upstreams}, f"Disconnected {owner} from {', '.join(upstreams)}.")
+    said = f"Disconnected {owner} from {', '.join(upstreams)}. Gates that are running forget it within a minute."
+    invocation.answer({"owner": owner, "disconnected": upstreams}, said)
 
 
 @click.command()
