@@ -17,7 +17,6 @@ from ..audit import AuditLog
 from ..config import Config, build
 from ..demo.link import linked
 from ..demo.run import Demo, found, set_up
-from ..errors import RefusedError
 from . import terminal
 from .invocation import Invocation, common, pass_invocation
 from .serving import Server
@@ -66,15 +65,12 @@ def _only_jira(invocation: Invocation, folder: Path | None) -> None:
 
 def _jira(config: Config) -> Server:
     standin, host, port = linked(config)
-    try:
-        return Server(standin, host, port)
-    except RefusedError as error:
-        raise RefusedError(f"{error} for the stand-in, in [app] upstream of {config.path}") from error
+    return Server(standin, host, port, place=f"for the stand-in, in [app] upstream of {config.path}")
 
 
 def _serve(invocation: Invocation, made: Demo, host: str, port: int, file: TextIO) -> None:
     # The gate comes second: links that it rewrites lead to where the server listens.
-    server = Server(lambda environ, start_response: gate(environ, start_response), host, port)
+    server = Server(lambda environ, start_response: gate(environ, start_response), host, port, place="with --port")
     gate = build(made.served_at(server.url), audit=AuditLog(file if invocation.json else LiveView(file)))
 
     def ready() -> None:

@@ -101,7 +101,8 @@ def _described(error: Exception) -> tuple[int, str, list[dict[str, str]]]:
             return USAGE, f"which command?\n\n{error.ctx.get_help()}", []
         case click.UsageError():
             hint = f"; try '{error.ctx.command_path} --help'" if error.ctx else ""
-            return USAGE, f"{error.format_message().rstrip('.')}{hint}", []
+            # Click puts each choice on a line of its own.
+            return USAGE, f"{' '.join(error.format_message().split()).rstrip('.')}{hint}", []
         case click.ClickException():
             return error.exit_code, error.format_message(), []
         case RefusedError() | BackendError():

@@ -26,7 +26,7 @@ def serve(invocation: Invocation) -> None:
     config = invocation.config
     host, port = config.server.listen
     gate = build(config)
-    server = Server(gate, host, port, config.server.threads)
+    server = Server(gate, host, port, config.server.threads, place=f"in [server] listen of {config.path}")
 
     def ready() -> None:
         if not is_loopback(host):

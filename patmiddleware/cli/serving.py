@@ -30,13 +30,14 @@ class Server:
         host: name or address to listen at.
         port: 0: one that the system picks.
         threads: how many requests are worked on at once.
+        place: where the port stands, in words: for whoever has to choose another one.
 
     Raises:
         ConfigurationError: when waitress is not installed, or the address is not one.
         RefusedError: when the port is in use or may not be had.
     """
 
-    def __init__(self, application: WSGIApplication, host: str, port: int, threads: int = 8) -> None:
+    def __init__(self, application: WSGIApplication, host: str, port: int, threads: int = 8, *, place: str) -> None:
         try:
             import waitress.server
         except ImportError as error:
@@ -54,7 +55,8 @@ class Server:
                 clear_untrusted_proxy_headers=False,
             )
         except OSError as error:
-            raise RefusedError(f"can't listen at {where}: {error.strerror or error}; choose another port") from error
+            why = error.strerror or error
+            raise RefusedError(f"can't listen at {where}: {why}; choose another port {place}") from error
         except ValueError as error:
             raise ConfigurationError(Problem("PAT-E105", _PORT, f"{where} is no address to listen at")) from error
         self._stopping = self._hurried = False

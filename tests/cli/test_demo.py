@@ -216,7 +216,7 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"patmiddleware: can't listen at 127.0.0.1:{port}: Address already in use; choose another port\n"
+        f"patmiddleware: can't listen at 127.0.0.1:{port}: Address already in use; choose another port with --port\n"
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -129,7 +129,7 @@ REFUSED: dict[str, tuple[list[str], str, int, str]] = {
     "nothing": (["--kind", "bearer"], "", 2, "there is no token on the standard input"),
     "an empty password": (["--kind", "basic"], "\n", 2, "there is no password on the standard input"),
     "no code": (["--kind", "oauth1"], "", 2, "there is no verification code on the standard input"),
-    "no kind": ([], "x", 2, "Missing option '--kind'"),
+    "no kind": ([], "x", 2, "Missing option '--kind'. Choose from: basic, bearer, cookie, oauth1; try"),
     "another kind": (["--kind", "pass"], "x", 2, "'pass' is not one of"),
     "a secret as an argument": (["--kind", "bearer", "alice-token"], "", 2, "unexpected extra argument"),
 }
@@ -216,7 +216,7 @@ def test_disconnect_from_one(vaulted: Place) -> None:
 
     result = vaulted.run("jira", "disconnect", "alice", "--upstream", f"{JIRA}:443/")
 
-    assert result.stdout == f"Disconnected alice from {JIRA}.\n"
+    assert result.stdout == f"Disconnected alice from {JIRA}. Gates that are running forget it within a minute.\n"
     assert [kept(vaulted), kept(vaulted, upstream=WIKI)] == [None, ("bearer", {"token": "alice-s3cret"})]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -41,6 +42,18 @@ def test_it_serves_what_is_configured(place: Place) -> None:
     assert (allowed.status, refused.status) == (200, 401)
     assert "Server" not in refused.headers
     assert (code, err) == (0, "")
+
+
+def test_a_port_that_is_taken_is_told(place: Place) -> None:
+    """One sentence, which says where the port stands."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        place.config.write_text(place.config.read_text().replace("127.0.0.1:0", where))
+
+        done = place.process("serve")
+
+    told = f"can't listen at {where}: Address already in use; choose another port in [server] listen of {place.config}"
+    assert (done.returncode, done.stderr) == (1, f"patmiddleware: {told}\n")
 
 
 def test_last_use_is_written_before_the_end(place: Place) -> None:
