@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..config import Config, Parts, StoreSettings, VaultSettings, lacks_tables, open_parts
-from ..config.values import PRESET_ELSEWHERE
-from ..errors import BackendError, ConfigurationError, Problem
+from ..config import Config, Parts, StoreSettings, VaultSettings, lacks_tables, open_parts, vault_of
+from ..config.values import PRESET_ELSEWHERE, VAULT
+from ..errors import BackendError, BackendUnavailable, ConfigurationError, Problem
 from ..events import open_events
 from ..interfaces import Checkable, TokenStore
 from ..model import Secret
@@ -21,6 +21,7 @@ from . import terminal
 from .invocation import Invocation, common, pass_invocation, store_file
 
 if TYPE_CHECKING:
+    from ..vault import SealedVault
     from .upstreamcheck import Judged
 
 BAD = "see below"
@@ -41,8 +42,10 @@ def check(invocation: Invocation) -> None:
         raise ConfigurationError(config.problems())
     missing = _missing_store(config)
     judged = replace(config, store=_without_first(config.store)) if missing else config
-    parts = open_parts(replace(judged, vault=_unmade(config)))
+    judged = replace(judged, vault=_unmade(config))
+    parts = open_parts(judged)
     faults = {part: list(_faults(parts, id, part, ask)) for id, part, ask in _ASKED}
+    faults["vault"] = list(_vault_faults(judged))
     faults["store"] += [*(_place_faults(config) if missing else ()), *_event_faults(config)]
     upstreams = _upstreams(config, parts)
     faults |= {name: list(judged.problems) for name, judged in upstreams.items()}
@@ -65,6 +68,35 @@ def _unmade(config: Config) -> VaultSettings | None:
         return config.vault
     its_own = replace(config, store=StoreSettings(url=(config.vault.url,)))
     return replace(config.vault, url="file:vault-to-come.jsonl") if _missing_store(its_own) else config.vault
+
+
+def _vault_faults(config: Config) -> Iterator[Problem]:
+    """Open every credential: with a key that was made anew nobody can be anybody at the upstream."""
+    try:
+        vault = vault_of(config) if config.read_well("vault") else None
+    except (BackendError, ConfigurationError):
+        return  # opening it says the same, and is told
+    if vault is None:
+        return
+    try:
+        lost = list(_lost(vault))
+    except BackendError as error:
+        yield Problem(VAULT, "vault.url", str(error))
+        return
+    finally:
+        vault.close()
+    if lost:
+        more = f", and {len(lost) - 1} more can't be opened" if len(lost) > 1 else ""
+        yield Problem(VAULT, "vault.keys", f"{lost[0]}{more}", "add the key that sealed it, or connect the owner anew")
+
+
+def _lost(vault: SealedVault) -> Iterator[str]:
+    """Say of each credential that can't be opened, why."""
+    for row in vault.list():
+        try:
+            vault.keyring.open(row)
+        except BackendUnavailable as error:
+            yield str(error)
 
 
 def _missing_store(config: Config) -> bool:

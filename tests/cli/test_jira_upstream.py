@@ -149,6 +149,24 @@ def test_check_makes_no_vault(linked: Place) -> None:
     assert sorted(path.name for path in linked.folder.iterdir()) == before
 
 
+def test_check_finds_credentials_that_another_key_has_sealed(linked: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that was made anew opens nothing of before; with the old one behind it all is well."""
+    linked.run("jira", "connect", "alice", "--kind", "bearer", stdin="alice-token")
+    linked.run("jira", "connect", "bob", "--kind", "bearer", stdin="bob-token")
+    text, other = linked.config.read_text(), bytes(range(9, 41)).hex()
+    monkeypatch.setenv("OTHER", other)
+
+    both = linked.config.write_text(text.replace("keys = [", 'keys = [{env = "OTHER"}, ')) and linked.run("check")
+    monkeypatch.setenv("PAT_VAULT_KEY", other)
+    linked.config.write_text(text)
+    lost = linked.run("check")
+
+    assert (both.exit_code, lost.exit_code) == (0, 2), both.output
+    assert "PAT-E116  vault.keys: the credential of alice for http" in lost.stderr
+    assert "which is not in vault.keys, and 1 more can't be opened" in lost.stderr
+    assert "vault          see below" in lost.stdout
+
+
 def test_check_finds_a_vault_that_cannot_be_opened(linked: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Such as one whose key is none, told once and without the key."""
     monkeypatch.setenv("PAT_VAULT_KEY", "hunter2")
