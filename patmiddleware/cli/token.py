@@ -61,6 +61,7 @@ def create(
         owner=owner, name=name, scopes=scopes, lifetime=expires, networks=networks, limits=merged(limits)
     )
     _note_unknown_owner(invocation, owner)
+    _note_unknown_upstream(invocation)
     _show_secret(invocation, minted, "Made")
 
 
@@ -151,7 +152,8 @@ def revoke(
         _confirm(issuer.store, owner, before, yes)
     revoked = _revoked(issuer, ids, owner, before, secret, why)
     told = f"Revoked {len(revoked)} token{'s' * (len(revoked) != 1)}" + (f": {', '.join(revoked)}" if revoked else "")
-    invocation.answer({"revoked": list(revoked)}, told + ("." if revoked else " (nothing there was live)."))
+    more = " What was made with a token, such as a session, ends with it." if len(revoked) > len(ids) > 0 else ""
+    invocation.answer({"revoked": list(revoked)}, f"{told}.{more}" if revoked else f"{told} (nothing there was live).")
 
 
 @token.command("pattern")
@@ -218,6 +220,13 @@ def _note_unknown_owner(invocation: Invocation, owner: str) -> None:
     if found is None or not found.active:
         state = "is not known to the directory" if found is None else "is not active in the directory"
         terminal.note(f"Note: {owner} {state}, so the token is refused until that changes.")
+
+
+def _note_unknown_upstream(invocation: Invocation) -> None:
+    upstreams = invocation.config.app.upstreams
+    if upstreams and all(one.auth["kind"] == "pass" for one in upstreams):
+        hint = "adopt one of its own, with 'patmiddleware token adopt'"
+        terminal.note(f'Note: with auth = {{kind = "pass"}} the upstream gets this token, and knows it not: {hint}.')
 
 
 def _show_secret(invocation: Invocation, minted: Minted, verb: str) -> None:

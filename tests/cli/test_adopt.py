@@ -53,6 +53,16 @@ def test_a_token_is_adopted_as_whose_it_is(jira_server: JiraServer, settings: Pa
     assert call(app, request("/rest/api/2/issue", f"Bearer {secret}", method="POST")).status == 403
 
 
+def test_a_token_of_ours_is_noted_to_be_of_no_use(settings: Path) -> None:
+    """It is made, for there may be another upstream tomorrow; whoever makes it hears what to do instead."""
+    words = ["token", "create", "--owner", "alice", "--name", "ci", "--scopes", "READ", "--config", str(settings)]
+
+    told = CliRunner().invoke(commands, words)
+
+    assert (told.exit_code, told.stdout[:4]) == (0, "pat_")
+    assert "knows it not: adopt one of its own, with 'patmiddleware token adopt'" in told.stderr
+
+
 @pytest.mark.parametrize("secret", ["MTIzNDU2Nzg5MDEyOgABAgMEBQYHCAkKCwwNDg8QERIT", "nonsense!", "x" * 5_000])
 def test_what_jira_does_not_know_is_refused(settings: Path, secret: str) -> None:
     """In one sentence, which does not show it; nothing is kept."""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+
+from patmiddleware import Grant, Issuer, open_store
+from patmiddleware.interfaces import TokenStore
 
 if TYPE_CHECKING:
     from conftest import Place
@@ -218,6 +222,19 @@ def test_revoke_again_says_that_nothing_was_live(place: Place) -> None:
     result = place.run("token", "revoke", id)
 
     assert (result.exit_code, result.stdout) == (0, "Revoked 0 tokens (nothing there was live).\n")
+
+
+def test_revoke_says_why_there_are_more_than_were_named(place: Place) -> None:
+    """A session ends with the token that it was made with."""
+    id = place.token()["token"]["id"]
+    store = open_store(f"sqlite:///{place.folder / 'tokens.db'}")
+    assert isinstance(store, TokenStore)
+    session = Issuer(store).open_session(Grant(token_id=id, owner="alice"), timedelta(hours=1)).token.id
+
+    result = place.run("token", "revoke", id)
+
+    ended = "What was made with a token, such as a session, ends with it."
+    assert result.stdout == f"Revoked 2 tokens: {id}, {session}. {ended}\n"
 
 
 REVOKE_WRONG = [
