@@ -99,7 +99,7 @@ class FromVault:
         if credential is None:
             with self._lock:
                 self._kept.pop(owner, None)
-            hint = f"run patmiddleware jira connect {shlex.quote(owner)}"
+            hint = f"run patmiddleware jira connect {shlex.quote(owner)} --kind …"
             raise LinkError(f"{owner} has no credential for {self._upstream}: {hint}")
         # From before the vault was asked, so that what it said is never used for longer.
         return self._keep(owner, credential, now + self._lifetime)

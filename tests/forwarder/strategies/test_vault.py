@@ -97,7 +97,9 @@ def test_no_credential(scene: Scene, owner: str) -> None:
         scene.sent(owner)
 
     quoted = "'alice '" if owner == "alice " else owner
-    assert str(caught.value) == f"{owner} has no credential for {JIRA}: run patmiddleware jira connect {quoted}"
+    assert (
+        str(caught.value) == f"{owner} has no credential for {JIRA}: run patmiddleware jira connect {quoted} --kind …"
+    )
 
 
 def test_who_connects_is_connected_at_once(scene: Scene) -> None:
