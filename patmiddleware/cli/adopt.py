@@ -59,7 +59,7 @@ def _whose(invocation: Invocation, mount: str, secret: str) -> str:
     from ..forwarder.adopting import whose  # here, since they need packages of an extra
     from ..forwarder.strategies.service import BearerAccount
 
-    forwarders = {one.mount: one for one in forwarders_of(invocation.config).forwarders}
+    forwarders = {one.mount: one for one in forwarders_of(invocation.whole).forwarders}
     if not forwarders:
         raise RefusedError("there is no upstream to ask whose it is: write [app] upstream")
     chosen = next(iter(forwarders.values())) if len(forwarders) == 1 and not mount else forwarders.get(mount)

@@ -22,6 +22,7 @@ from ..config import (
     store_of,
     vault_of,
 )
+from ..config.values import SECRET
 from ..errors import ConfigurationError, Problem, RefusedError
 from ..interfaces import Denying, Directory, TokenStore
 from ..issuer import Issuer
@@ -62,15 +63,26 @@ class Invocation:
 
     @cached_property
     def config(self) -> Config:
-        """The settings.
+        """The settings, for what is about tokens: the secrets of the way upstream may be out of reach here.
+
+        Raises:
+            ConfigurationError: with all that is wrong in the file, but for these.
+        """
+        config = Config.from_file(self.path)
+        if problems := [problem for problem in config.problems() if not _is_of_the_way(problem)]:
+            raise ConfigurationError(problems)
+        return config
+
+    @property
+    def whole(self) -> Config:
+        """The settings, for what asks an upstream or the vault.
 
         Raises:
             ConfigurationError: with all that is wrong in the file.
         """
-        config = Config.from_file(self.path)
-        if problems := config.problems():
+        if problems := self.config.problems():
             raise ConfigurationError(problems)
-        return config
+        return self.config
 
     @cached_property
     def policy(self) -> Policy | None:
@@ -109,7 +121,7 @@ class Invocation:
         Raises:
             ConfigurationError: when there is none, or it can't be opened.
         """
-        if (vault := vault_of(self.config)) is None:
+        if (vault := vault_of(self.whole)) is None:
             hint = 'write [vault] url = "sqlite:///tokens.db" and keys = [{env = "PAT_VAULT_KEY"}]'
             message = "is missing: there is nowhere to keep credentials"
             raise ConfigurationError(Problem("PAT-E107", "vault", message, hint))
@@ -144,6 +156,11 @@ class Invocation:
             terminal.write_json(document)
         else:
             terminal.say("\n".join(lines))
+
+
+def _is_of_the_way(problem: Problem) -> bool:
+    """Say whether it is but a secret that whoever serves has: whoever makes tokens needs none of them."""
+    return problem.id == SECRET and problem.setting.partition(".")[0] in ("app", "vault")
 
 
 def store_file(config: Config) -> Path | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 from cli.running import ROOT, environ
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from patmiddleware.cli.root import Commands, commands
 
@@ -88,6 +88,36 @@ def test_wrong_settings_are_told_in_words(tmp_path: Path) -> None:
         "            → did you mean 'middleware'?",
         "  PAT-E105  server.threads: must be from 1 to 1024, not 0",
     ]
+
+
+WAY = """\
+[app]
+upstream = "https://jira.internal"
+public_url = "https://api.example.org"
+auth = {kind = "bearer", token = {env = "NOT_SET_AT_ALL"}}
+[vault]
+url = "file:vault.jsonl"
+keys = [{file = "not-there"}]
+"""
+NEED_THE_WAY = (["check"], ["serve"], ["token", "adopt", "--scopes", "x"], ["jira", "connections"])
+
+
+def test_tokens_are_managed_without_the_secrets_of_the_way_upstream(tmp_path: Path) -> None:
+    """Whoever makes tokens needs no credential for Jira; whatever asks Jira or the vault says that it is missing."""
+    path = tmp_path / "patmiddleware.toml"
+    path.write_text(f'[store]\nurl = "file:tokens.jsonl"\n{WAY}')
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(commands, [*words, "--config", str(path)], input="x\n")
+
+    made = [run("token", "create", "--owner", "a", "--name", "b", "--scopes", "c"), run("token", "list")]
+    others = [run(*words) for words in NEED_THE_WAY]
+
+    assert [result.exit_code for result in made] == [0, 0], made[0].output
+    assert [result.exit_code for result in others] == [2] * len(NEED_THE_WAY)
+    for result in others:
+        assert "PAT-E108  app.auth.token: the environment variable NOT_SET_AT_ALL is not set" in result.stderr
+        assert "PAT-E108  vault.keys[0]: " in result.stderr
 
 
 USAGE = {
