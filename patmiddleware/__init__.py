@@ -2,60 +2,64 @@
 
 from __future__ import annotations
 
-from .annotate import Scrub, grant_from
-from .audit import AuditLog
-from .backends import open_directory, open_store
-from .credentials import parse_authorization
-from .errors import (
-    BackendError,
-    BackendUnavailable,
-    ConfigurationError,
-    ConflictError,
-    LinkError,
-    PATMiddlewareError,
-    Problem,
-    RefusedError,
-    UnknownTokenError,
-    UpstreamError,
-    UpstreamTimeout,
-)
-from .interfaces import (
-    AccessPolicy,
-    Caller,
-    Directory,
-    PasswordDirectory,
-    Revisioned,
-    Strategy,
-    TokenReader,
-    TokenStore,
-    Transactional,
-    Transport,
-    UpstreamRequest,
-    UpstreamResponse,
-    Vault,
-)
-from .issuer import Issuer, IssuerLimits
-from .middleware import PATMiddleware
-from .model import (
-    Allowed,
-    CacheSettings,
-    Credential,
-    Denied,
-    Digest,
-    Grant,
-    Minted,
-    Owner,
-    Reason,
-    Request,
-    Revocation,
-    Secret,
-    Token,
-    UpstreamCredential,
-    Use,
-)
-from .passwords import PasswordSettings
-from .policy import Policy
-from .session import SessionSettings
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .annotate import Scrub, grant_from
+    from .audit import AuditLog
+    from .backends import open_directory, open_store
+    from .credentials import parse_authorization
+    from .errors import (
+        BackendError,
+        BackendUnavailable,
+        ConfigurationError,
+        ConflictError,
+        LinkError,
+        PATMiddlewareError,
+        Problem,
+        RefusedError,
+        UnknownTokenError,
+        UpstreamError,
+        UpstreamTimeout,
+    )
+    from .interfaces import (
+        AccessPolicy,
+        Caller,
+        Directory,
+        PasswordDirectory,
+        Revisioned,
+        Strategy,
+        TokenReader,
+        TokenStore,
+        Transactional,
+        Transport,
+        UpstreamRequest,
+        UpstreamResponse,
+        Vault,
+    )
+    from .issuer import Issuer, IssuerLimits
+    from .middleware import PATMiddleware
+    from .model import (
+        Allowed,
+        CacheSettings,
+        Credential,
+        Denied,
+        Digest,
+        Grant,
+        Minted,
+        Owner,
+        Reason,
+        Request,
+        Revocation,
+        Secret,
+        Token,
+        UpstreamCredential,
+        Use,
+    )
+    from .passwords import PasswordSettings
+    from .policy import Policy
+    from .session import SessionSettings
 
 __version__ = "0.1.0.dev0"
 
@@ -112,3 +116,33 @@ __all__ = [
     "open_store",
     "parse_authorization",
 ]
+
+# Lowest floor first. A name is loaded when it is asked for: the fixtures are imported by every pytest, wherever this
+# package is installed, and must cost those nothing who test something else.
+_MODULES = (
+    "errors",
+    "model",
+    "interfaces",
+    "annotate",
+    "audit",
+    "backends",
+    "credentials",
+    "policy",
+    "passwords",
+    "issuer",
+    "session",
+    "middleware",
+)
+
+if not TYPE_CHECKING:  # a checker would take any name for one that is there
+
+    def __getattr__(name: str) -> object:
+        """Give a name of ``__all__``, and load what it needs (PEP 562)."""
+        if name in __all__:
+            for module in _MODULES:
+                if hasattr(found := import_module(f".{module}", __name__), name):
+                    return globals().setdefault(name, getattr(found, name))
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
