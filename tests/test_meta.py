@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
 import sys
 import tomllib
 from configparser import ConfigParser
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import patmiddleware
-from patmiddleware import reject
+from patmiddleware import reject, testing
 from patmiddleware.backends import DIRECTORIES, STORES
 from patmiddleware.model import Reason
 
@@ -92,6 +95,22 @@ def test_every_name_of_the_front_door_is_there() -> None:
     """What ``__all__`` promises is there, and stands there once."""
     assert len(set(patmiddleware.__all__)) == len(patmiddleware.__all__)
     assert [name for name in patmiddleware.__all__ if not hasattr(patmiddleware, name)] == []
+
+
+@pytest.mark.parametrize("package", [patmiddleware, testing], ids=lambda package: package.__name__)
+def test_a_name_that_is_loaded_late_is_the_one_that_a_checker_sees(package: ModuleType) -> None:
+    """What ``__getattr__`` finds is what the imports say that only a type checker runs; and those are all of them."""
+    tree = ast.parse(Path(str(package.__file__)).read_text("utf-8"))
+    seen = {
+        alias.name: getattr(import_module(f".{node.module}", package.__name__), alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level
+        for alias in node.names
+    }
+
+    assert sorted(seen) == sorted(package.__all__)
+    assert {name: getattr(package, name) for name in seen} == seen
+    assert not hasattr(package, "no_such_name")
 
 
 @pytest.mark.parametrize("scheme", sorted({*STORES, *DIRECTORIES}))

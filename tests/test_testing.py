@@ -6,18 +6,17 @@ import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from patmiddleware.backends.memory import MemoryStore, StaticDirectory
-from patmiddleware.errors import BackendUnavailable, ConflictError
+from patmiddleware.errors import BackendUnavailable, ConfigurationError, ConflictError
 from patmiddleware.interfaces import Add, Change, Replace, TokenReader
 from patmiddleware.model import Digest, Owner, Secret, Token, Use
 from patmiddleware.testing import (
-    NOON,
     DirectoryContract,
     FakeClock,
     FlakyDirectory,
@@ -25,7 +24,6 @@ from patmiddleware.testing import (
     OutageContract,
     TokenReaderContract,
     TokenStoreContract,
-    TokenTestApp,
     pat_clock,
     pat_flaky_store,
     pat_store,
@@ -289,6 +287,22 @@ def test_clock_goes_on_when_told() -> None:
     assert (clock(), clock.now) == (90.5, datetime(1970, 1, 1, 0, 1, 30, 500_000, tzinfo=UTC))
 
 
+def test_clock_can_be_set_and_goes_on_by_spans() -> None:
+    """To a moment, in whatever zone it is told."""
+    clock = FakeClock()
+
+    clock.set(datetime(2026, 1, 1, 1, tzinfo=timezone(timedelta(hours=1))))
+    clock.advance(timedelta(days=1, microseconds=500_000))
+
+    assert clock.now == datetime(2026, 1, 2, 0, 0, 0, 500_000, tzinfo=UTC)
+
+
+def test_clock_takes_no_time_without_a_zone() -> None:
+    """It would be another one on another machine."""
+    with pytest.raises(ConfigurationError, match="time zone"):
+        FakeClock().set(datetime(2026, 1, 1))
+
+
 def test_flaky_store_counts_its_calls() -> None:
     """Also those that fail."""
     store = FlakyStore()
@@ -338,21 +352,10 @@ def test_sample_token_sets_every_field() -> None:
 
 
 def test_fixtures_give_fakes(pat_clock: FakeClock, pat_store: MemoryStore, pat_flaky_store: FlakyStore) -> None:
-    """They are used by importing their names."""
+    """They are used by importing their names, too."""
     pat_store.add(sample_token(expires=pat_clock.now + timedelta(hours=1)), "x")
 
-    assert (pat_clock.now, len(pat_store.list()), pat_flaky_store.list()) == (NOON, 1, [])
-
-
-def test_app_sends_the_token() -> None:
-    """Each request carries the secret in its Authorization header, in the scheme that is asked for."""
-
-    def app(environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
-        start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
-        return [environ["HTTP_AUTHORIZATION"].encode()]
-
-    assert TokenTestApp(app, "pat_x").get("/").text == "Bearer pat_x"
-    assert TokenTestApp(app, "pat_x", "Token").post("/").text == "Token pat_x"
+    assert (len(pat_store.list()), pat_flaky_store.list()) == (1, [])
 
 
 def test_contracts_run_by_subclassing_alone(tmp_path: Path) -> None:

@@ -1,4 +1,9 @@
-"""Contracts and fakes for those who write a backend, and an application that sends a token.
+"""For those who test with tokens, or write a backend: fixtures, clients, assertions, fakes and contracts.
+
+A view is tested in two lines::
+
+    def test_reports(app, pat_client):
+        assert pat_client(app, scopes={"read"}).get("/reports").text == "Hello alice"
 
 A contract is a pytest class. Subclass it, fill in its one method, and every promise of the Protocol is tested::
 
@@ -6,10 +11,13 @@ A contract is a pytest class. Subclass it, fill in its one method, and every pro
         def make_store(self):
             return MyStore(...)
 
-The fixtures, whose names begin with ``pat_``, are there wherever this package is installed.
+The fixtures are there wherever this package is installed.
 """
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from patmiddleware.errors import ConfigurationError
 
@@ -22,25 +30,19 @@ else:
     for _module in ("directories", "outages", "passwords", "races", "readers", "redigesting", "stores", "vaults"):
         pytest.register_assert_rewrite(f"{__name__}.{_module}")
 
-from .directories import DirectoryContract
-from .fakes import (
-    FakeClock,
-    FlakyDirectory,
-    FlakyPasswordDirectory,
-    FlakyStore,
-    FlakyVault,
-    Gate,
-    TokenTestApp,
-    pat_clock,
-    pat_flaky_store,
-    pat_store,
-)
-from .outages import DirectoryOutageContract, StoreOutageContract
-from .passwords import PasswordDirectoryContract
-from .readers import OutageContract, TokenReaderContract
-from .samples import NOON, ODD_TEXTS, sample_token
-from .stores import TokenStoreContract
-from .vaults import VaultContract, VaultOutageContract
+from .fixtures import frozen_clock, mint, pat_client, pat_clock, pat_flaky_store, pat_issuer, pat_store
+
+if TYPE_CHECKING:
+    from .assertions import assert_granted, assert_refused
+    from .clients import TokenTestApp, with_token
+    from .directories import DirectoryContract
+    from .fakes import FakeClock, FlakyDirectory, FlakyPasswordDirectory, FlakyStore, FlakyVault, Gate
+    from .outages import DirectoryOutageContract, StoreOutageContract
+    from .passwords import PasswordDirectoryContract
+    from .readers import OutageContract, TokenReaderContract
+    from .samples import NOON, ODD_TEXTS, sample_token
+    from .stores import TokenStoreContract
+    from .vaults import VaultContract, VaultOutageContract
 
 __all__ = [
     "NOON",
@@ -61,8 +63,41 @@ __all__ = [
     "TokenTestApp",
     "VaultContract",
     "VaultOutageContract",
+    "assert_granted",
+    "assert_refused",
+    "frozen_clock",
+    "mint",
+    "pat_client",
     "pat_clock",
     "pat_flaky_store",
+    "pat_issuer",
     "pat_store",
     "sample_token",
+    "with_token",
 ]
+
+# What a name of the list above is looked for in, when it is asked for. pytest imports this module for its fixtures, in
+# projects that never test with tokens as well: nothing else may be loaded for that.
+_MODULES = (
+    "samples",
+    "fakes",
+    "clients",
+    "assertions",
+    "directories",
+    "passwords",
+    "readers",
+    "outages",
+    "stores",
+    "vaults",
+)
+
+# There is no __dir__ beside it: pytest looks at every name of a plugin that this would give.
+if not TYPE_CHECKING:  # a checker would take any name for one that is there
+
+    def __getattr__(name: str) -> object:
+        """Give a name of ``__all__``, and load what it needs (PEP 562)."""
+        if name in __all__:
+            for module in _MODULES:
+                if hasattr(found := import_module(f".{module}", __name__), name):
+                    return globals().setdefault(name, getattr(found, name))
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

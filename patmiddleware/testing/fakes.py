@@ -1,14 +1,11 @@
-"""A clock, a store, a directory and an application that do as a test tells them."""
+"""A clock, a store, a directory and a vault that do as a test tells them."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING
-
-import pytest
 
 from patmiddleware.backends.memory import MemoryStore, StaticDirectory
 from patmiddleware.errors import BackendUnavailable, ConfigurationError
@@ -16,9 +13,6 @@ from patmiddleware.interfaces import Change
 from patmiddleware.model import Digest, Owner, Secret, Token, UpstreamCredential, Use
 
 from .samples import NOON
-
-if TYPE_CHECKING:
-    from webtest import TestApp  # type: ignore[import-untyped]
 
 
 class FakeClock:
@@ -40,9 +34,19 @@ class FakeClock:
         """The time, as an aware UTC datetime."""
         return datetime.fromtimestamp(self.seconds, UTC)
 
-    def advance(self, seconds: float) -> None:
-        """Let so many seconds pass; fewer than none step the clock back."""
-        self.seconds += seconds
+    def advance(self, by: float | timedelta) -> None:
+        """Let some time pass, given in seconds or as a span; less than none steps the clock back."""
+        self.seconds += by.total_seconds() if isinstance(by, timedelta) else by
+
+    def set(self, moment: datetime) -> None:
+        """Set the clock.
+
+        Raises:
+            ConfigurationError: for a time without a zone, which would be another one on another machine.
+        """
+        if moment.tzinfo is None:
+            raise ConfigurationError(f"{moment} has no time zone", hint="datetime(…, tzinfo=UTC)")
+        self.seconds = moment.timestamp()
 
 
 class Gate:
@@ -195,39 +199,3 @@ class FlakyVault(Gate):
     def remove(self, owner: str, upstream: str) -> None:
         self.enter("remove")
         self._kept.pop((owner, upstream), None)
-
-
-def TokenTestApp(app: object, secret: str, scheme: str = "Bearer") -> TestApp:
-    """Give a :class:`webtest.TestApp` that sends a token with every request.
-
-    Args:
-        app: the WSGI application, with the middleware around it.
-        secret: the token's secret, as ``mint`` gave it.
-        scheme: what stands before it in the ``Authorization`` header.
-
-    Raises:
-        ConfigurationError: when WebTest is missing.
-    """
-    try:
-        from webtest import TestApp
-    except ImportError as error:
-        raise ConfigurationError("TokenTestApp needs WebTest", hint="pip install webtest") from error
-    return TestApp(app, extra_environ={"HTTP_AUTHORIZATION": f"{scheme} {secret}"})
-
-
-@pytest.fixture
-def pat_clock() -> FakeClock:
-    """A clock that stands still until it is told to go on."""
-    return FakeClock()
-
-
-@pytest.fixture
-def pat_store() -> MemoryStore:
-    """A new store in memory."""
-    return MemoryStore()
-
-
-@pytest.fixture
-def pat_flaky_store() -> FlakyStore:
-    """A new store in memory that counts its calls and fails on demand."""
-    return FlakyStore()

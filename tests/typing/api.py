@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from werkzeug.test import Client
+
 from patmiddleware import (
     AccessPolicy,
     Allowed,
@@ -46,10 +48,15 @@ from patmiddleware.testing import (
     TokenStoreContract,
     VaultContract,
     VaultOutageContract,
+    assert_granted,
+    assert_refused,
     sample_token,
+    with_token,
 )
 
 if TYPE_CHECKING:
+    from functools import partial
+
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
@@ -128,6 +135,15 @@ def seams() -> tuple[Directory, PasswordDirectory, Revisioned]:
     PATMiddleware(application, Counting(), directory=shipped)
     PATMiddleware(application, FlakyStore(), directory=fake, clock=FakeClock())
     return FlakyDirectory(), People(), Counting()
+
+
+def test_reports(mint: partial[Minted], frozen_clock: FakeClock) -> None:
+    """Test a view with a token."""
+    client = with_token(Client(guarded()), mint(scopes={"read"}, lifetime=timedelta(hours=1)))
+    grant: Grant = assert_granted(client.get("/reports"), owner="alice")
+    frozen_clock.advance(timedelta(hours=1))
+    said = assert_refused(client.get("/reports"), Reason.EXPIRED)
+    assert said["request_id"] != grant.token_id
 
 
 class TestBackend(TokenReaderContract):
