@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -230,7 +230,7 @@ JIRAS = {
     "of Jira's own": {"errorMessages": ["You do not have the permission to see the specified issue."], "errors": {}},
     "of another shape": {"errorMessages": ["The token's scopes do not suffice for this. (request r-1)"]},
     "two messages": {"errorMessages": ["The token's scopes do not suffice for this. (request r-1)", ""], "errors": {}},
-    "no list": {"errorMessages": "The token's scopes do not suffice for this. (request r-1)", "errors": {}},
+    "no list": {"errorMessages": {"0": "The token's scopes do not suffice for this. (request r-1)"}, "errors": {}},
     "other words": {"errorMessages": ["Your project is archived. (request r-1)"], "errors": {}},
 }
 
@@ -243,6 +243,25 @@ def test_a_refusal_of_jira_s_own_is_none_of_ours(said: dict[str, object]) -> Non
     response.set_data(json.dumps(said))
 
     assert not passes(response, Reason.INSUFFICIENT_SCOPE)
+
+
+def test_a_refusal_in_jira_s_shape_is_json() -> None:
+    """A page that quotes one is none."""
+    response = refusal(Reason.INSUFFICIENT_SCOPE, errors="jira")
+
+    response.content_type = "text/html"
+
+    assert not passes(response, Reason.INSUFFICIENT_SCOPE)
+
+
+def test_a_refusal_in_jira_s_shape_is_given_the_same_names() -> None:
+    """A 401 tells no finer reason there, either; nothing held is told as such."""
+    unknown = assert_refused(refusal(Reason.EXPIRED, errors="jira"), Reason.EXPIRED)
+    fields = FIELDS | {"held": frozenset()}
+    lacking = assert_refused(refusal(Reason.INSUFFICIENT_SCOPE, errors="jira", **fields), Reason.INSUFFICIENT_SCOPE)
+
+    assert (unknown["reason"], unknown["request_id"]) == (None, "r-1")
+    assert (lacking["needed"], lacking["held"], lacking["rule"]) == (["admin", "write"], [], "writing")
 
 
 @pytest.mark.parametrize("response", ["403", None, {"status": 403}])
@@ -437,6 +456,20 @@ def test_what_a_view_refuses_was_not_granted(store: MemoryStore, mint: Callable[
     with pytest.raises(AssertionError, match="let pass, and then refused"):
         assert_granted(response)
     assert_refused(response, Reason.INSUFFICIENT_SCOPE, needed={"write"})
+
+
+def test_a_problem_of_the_application_s_own_does_not_take_the_grant_away(
+    store: MemoryStore, mint: Callable[..., Minted]
+) -> None:
+    """It may answer with problems, too, and its requests may have ids."""
+
+    def app(environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
+        start_response("409 Conflict", [("Content-Type", "application/problem+json")])
+        return [json.dumps({"type": "https://example.org/taken", "request_id": "r-1"}).encode()]
+
+    response = TokenTestApp(PATMiddleware(app, store), mint()).get("/", status=409)
+
+    assert assert_granted(response).owner == "alice"
 
 
 def test_a_grant_that_a_client_makes_up_is_not_seen(store: MemoryStore, mint: Callable[..., Minted]) -> None:

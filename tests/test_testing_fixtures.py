@@ -243,6 +243,17 @@ IN_NOBODY_S_WAY = {
             from app import make_app
             assert pat_client(make_app(pat_store), scopes={"read"}).get("/").text == "Hello alice"
     """,
+    "a clock of one's own": """
+        import pytest
+
+        @pytest.fixture
+        def frozen_clock():
+            raise RuntimeError("nobody asked for this")
+
+        def test_ours_go_on(mint, pat_client):
+            assert mint().token.owner == "alice"
+            assert pat_client(None) is not None
+    """,
     "nothing is loaded that nobody asked for": """
         import sys
 
@@ -267,6 +278,14 @@ def test_the_plugin_is_in_nobody_s_way(test: str, run: Run) -> None:
     done = run(test)
 
     assert re.fullmatch(r"\d passed", outcome(done)), done.stdout
+
+
+def test_the_plugin_can_be_switched_off(run: Run) -> None:
+    """As any other, by its name."""
+    done = run("def test_mint(mint): pass", "-p", "no:patmiddleware")
+
+    assert outcome(done) == "1 error"
+    assert "fixture 'mint' not found" in done.stdout
 
 
 def test_the_plugin_gives_just_these_fixtures(run: Run) -> None:
