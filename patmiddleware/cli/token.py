@@ -11,13 +11,12 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from ..config import Config
 from ..errors import BackendError, ConfigurationError, UnknownTokenError
 from ..interfaces import TokenStore
 from ..issuance import is_live
 from ..issuer import Issuer, tell
 from ..model import Minted, Secret, Token
-from ..tokens import DEFAULT_PREFIX, pattern
+from ..tokens import pattern
 from . import terminal
 from .invocation import Invocation, common, pass_invocation
 from .params import duration, lifetime, moment, names, secret_on_stdin
@@ -159,8 +158,7 @@ def revoke(
 @pass_invocation
 def pattern_(invocation: Invocation) -> None:
     """Print the regular expression that secret scanners find our tokens with."""
-    config = Config.from_file(invocation.path) if invocation.path.exists() else None
-    prefix = config.store.prefix if config else DEFAULT_PREFIX
+    prefix = invocation.prefix
     invocation.answer({"prefix": prefix, "pattern": pattern(prefix)}, pattern(prefix))
 
 
