@@ -166,6 +166,11 @@ class Invocation:
             terminal.say("\n".join(lines))
 
 
+def program() -> str:
+    """Give the name that the commands are run by."""
+    return click.get_current_context().find_root().info_name or "patmiddleware"
+
+
 def _managed(store: TokenReader) -> TokenReader:
     """Give the store that tokens are made in: of several the first."""
     first: TokenReader = next(iter(getattr(store, "readers", (store,))))
