@@ -166,9 +166,12 @@ def _tables(settings: Mapping[str, object], folder: Path) -> tuple[dict[str, Any
     if "config" in settings:
         path = (folder / str(settings["config"])).absolute()
         tables = _file(path)
+    unknown = [name for name in settings if name.partition(".")[0] not in _KNOWN]
+    if unknown:
+        raise ConfigurationError(
+            Problem(UNKNOWN, name, "there is no such setting", nearest(name, _KNOWN)) for name in unknown
+        )
     for name, value in settings.items():
-        if name.partition(".")[0] not in _KNOWN:
-            raise ConfigurationError(Problem(UNKNOWN, name, "there is no such setting", nearest(name, _KNOWN)))
         if name != "config":
             _place(tables, name.split("."), value)
     tables.setdefault("middleware", {}).setdefault("missing", "annotate")

@@ -110,8 +110,8 @@ class Gate:
         app.view_functions = _Views(app.view_functions, self._registered)
         for endpoint, view in app.view_functions.items():
             self._registered(endpoint, view)
-        # Before all else that the application does with a request, whatever order it was told in.
-        app.before_request_funcs.setdefault(None, []).insert(0, self._ask_first)
+        # The first of what Flask calls for a request, whatever order the application was told in.
+        app.url_value_preprocessors.setdefault(None, []).insert(0, self._ask_first)
 
     @property
     def store(self) -> TokenReader:
@@ -154,7 +154,7 @@ class Gate:
             answer = Response.from_app(partial(self.embedding.refuse, denied), request.environ)
             raise _KINDS[ROWS[denied.reason].status](denied, answer)
 
-    def _ask_first(self) -> None:
+    def _ask_first(self, endpoint: str | None, values: object) -> None:
         rule = request.url_rule
         if rule is None or (request.method == "OPTIONS" and getattr(rule, _AUTOMATIC, False)):
             return  # no view will run: Flask answers, the same to everybody
@@ -249,7 +249,8 @@ def require_scope(*scopes: str) -> Callable[[V], V]:
 
     For functions, coroutines, methods of a class-based view, and whole classes; above or below a route and any
     decorator that uses :func:`functools.wraps`. Several add up. What is demanded holds before anything else that the
-    application does with the request; the answers to ``OPTIONS`` that Flask makes itself demand nothing.
+    application does with the request, but for converters; the answers to ``OPTIONS`` that Flask makes itself demand
+    nothing. A function that was guarded once is guarded wherever it is registered.
 
     Args:
         scopes: all of them are demanded.

@@ -699,6 +699,28 @@ def test_a_client_cannot_say_that_it_came_through_the_gate() -> None:
     assert app.test_client().get("/", environ_overrides=forged).status_code == 401
 
 
+def test_a_function_that_was_guarded_once_is_guarded_wherever_it_is() -> None:
+    """What stands below a route, and what was registered with it bare, can't be told apart."""
+    app, view = flask(), showing()
+    app.add_url_rule("/bare", "bare", view)
+    app.add_url_rule("/guarded", "guarded", require_scope()(view))
+
+    assert [app.test_client().get(path).status_code for path in ("/bare", "/guarded")] == [401, 401]
+
+
+def test_a_view_that_takes_the_place_of_another_is_judged_by_what_it_demands() -> None:
+    """Nothing is remembered of the one before."""
+    app = flask()
+    app.add_url_rule("/", "view", showing())
+    client = app.test_client()
+    assert client.get("/").status_code == 200
+
+    app.view_functions["view"] = require_scope()(showing())
+    assert client.get("/").status_code == 401
+    app.view_functions = {"view": showing()}
+    assert client.get("/").status_code == 200
+
+
 def test_what_is_not_found_is_the_same_to_everybody() -> None:
     """A path without a view, or a method that it has not."""
     app = flask()
@@ -712,12 +734,14 @@ def test_what_is_not_found_is_the_same_to_everybody() -> None:
 
 
 def test_nothing_of_the_application_runs_before_the_demand_holds() -> None:
-    """What it does before requests comes after, though it was told first."""
+    """Not even what it was told before the gate was put there."""
     app, ran = Flask("here"), []
     app.before_request(lambda: ran.append(1))
+    app.url_value_preprocessor(lambda endpoint, values: ran.append(2))
     app.add_url_rule("/", view_func=require_scope()(showing()))
     PersonalAccessTokens(app, store=MemoryStore())
-    app.before_request_funcs[None].append(lambda: ran.append(2))
+    app.before_request(lambda: ran.append(3))
+    app.url_value_preprocessor(lambda endpoint, values: ran.append(4))
 
     assert app.test_client().get("/").status_code == 401
     assert ran == []
