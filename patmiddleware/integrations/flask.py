@@ -22,7 +22,7 @@ from typing import Any, TypeVar, cast
 from weakref import WeakMethod
 
 try:
-    from flask import Flask, current_app, request
+    from flask import Flask, Request, current_app, request
 except ModuleNotFoundError as error:
     if error.name != "flask":
         raise
@@ -32,7 +32,7 @@ from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, Unauthoriz
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
-from ..annotate import grant_from
+from ..annotate import Environ, grant_from
 from ..errors import ConfigurationError, Problem
 from ..interfaces import AccessPolicy, TokenReader
 from ..issuer import Issuer
@@ -142,31 +142,30 @@ class Gate:
                 path = example(rule)
                 yield Route(name=rule.endpoint, path=rule.rule, example=path, methods=tuple(methods), scopes=scopes)
 
-    def demand(self, scopes: frozenset[str]) -> None:
-        """Refuse the request at hand if it lacks what is demanded.
+    def demand(self, scopes: frozenset[str], environ: Environ) -> None:
+        """Refuse a request if it lacks what is demanded.
 
         Raises:
             Refused: if so; the audit is told.
             ConfigurationError: when the request did not come through the gate.
         """
-        denied = self.embedding.lacking(request.environ, scopes)
+        denied = self.embedding.lacking(environ, scopes)
         if denied is not None:
-            answer = Response.from_app(partial(self.embedding.refuse, denied), request.environ)
+            answer = Response.from_app(partial(self.embedding.refuse, denied), environ)
             raise _KINDS[ROWS[denied.reason].status](denied, answer)
 
     def _ask_first(self, endpoint: str | None, values: object) -> None:
-        rule = request.url_rule
-        if rule is None or (request.method == "OPTIONS" and getattr(rule, _AUTOMATIC, False)):
+        if endpoint is None or (view := self._app.view_functions.get(endpoint)) is None:
             return  # no view will run: Flask answers, the same to everybody
-        view = self._app.view_functions.get(rule.endpoint)
-        known = self._demands.get((rule.endpoint, request.method))
-        if view is None:
+        asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # once: each look at it is dear
+        method = asked.method
+        if method == "OPTIONS" and getattr(asked.url_rule, _AUTOMATIC, False):
             return
+        known = self._demands.get((endpoint, method))
         if known is None or known[0] is not view:
-            known = view, demanded(view, request.method)
-            self._demands[rule.endpoint, request.method] = known
+            known = self._demands[endpoint, method] = view, demanded(view, method)
         if known[1] is not None:
-            self.demand(known[1])
+            self.demand(known[1], asked.environ)
 
     def _registered(self, endpoint: str, view: View) -> None:
         self._judge(endpoint, view)
@@ -307,4 +306,4 @@ def _demand(scopes: frozenset[str]) -> None:
     if not isinstance(gate, Gate):
         message = f"a view of {current_app.name!r} demands a token, but there is no gate before the application"
         raise ConfigurationError(message, hint="call PersonalAccessTokens(app)")
-    gate.demand(scopes)
+    gate.demand(scopes, request.environ)
