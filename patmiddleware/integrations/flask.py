@@ -49,8 +49,12 @@ PREFIX = "PATMIDDLEWARE_"
 
 V = TypeVar("V", bound=Callable[..., Any])  # Any: a view takes and gives what it likes
 
-current_grant: LocalProxy[Grant | None] = LocalProxy(lambda: grant_from(request.environ))
-"""The grant of the request at hand; what stands for none is false. Outside of a request: RuntimeError, as for it."""
+# Typed as what it stands for, as Flask does.
+current_grant: Grant | None = LocalProxy(lambda: grant_from(request.environ))  # type: ignore[assignment]
+"""The grant of the request at hand; where there is none it is false, but never ``is None``, for it is a proxy.
+
+Outside of a request it raises Flask's own RuntimeError.
+"""
 
 
 class Refused(HTTPException):

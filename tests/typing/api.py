@@ -101,9 +101,8 @@ def flask_application() -> Flask:
     @app.get("/me")
     @require_scope()
     async def me() -> str:
-        grant: Grant | None = current_grant._get_current_object()
         owner: str = current_grant.owner if current_grant else "nobody"
-        return owner if grant is None else grant.owner
+        return owner
 
     @app.errorhandler(Refused)
     def refused(error: Refused) -> Response:
