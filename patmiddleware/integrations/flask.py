@@ -19,7 +19,6 @@ from functools import partial, wraps
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, TypeVar, cast
-from weakref import WeakMethod
 
 try:
     from flask import Flask, Request, current_app, request
@@ -106,7 +105,7 @@ class Gate:
         problems: list[Problem] = []
         for endpoint, view in app.view_functions.items():
             try:
-                self._judge(endpoint, view)
+                self.judge(endpoint, view)
             except ConfigurationError as error:
                 problems += error.problems
         if problems:
@@ -171,22 +170,20 @@ class Gate:
         if known[1] is not None:
             self.demand(known[1], asked.environ)
 
-    def _registered(self, endpoint: str, view: View) -> None:
-        self._judge(endpoint, view)
-        again = WeakMethod(self._judge)
+    def judge(self, endpoint: str, view: View) -> None:
+        """See to it that the policy knows what a view demands.
 
-        def judge(view: View) -> None:
-            if (method := again()) is not None:
-                method(endpoint, view)
-
-        judged_later(view, judge)
-
-    def _judge(self, endpoint: str, view: View) -> None:
-        """See to it that the policy knows what a view demands."""
+        Raises:
+            ConfigurationError: when it does not; with the view and the nearest scope.
+        """
         self._demands.clear()
         views = (*self._before(endpoint), view)
         scopes = demanded_by(views, getattr(view, "methods", None) or ())
         self.embedding.check(scopes or frozenset(), f"view {endpoint!r}")
+
+    def _registered(self, endpoint: str, view: View) -> None:
+        self.judge(endpoint, view)
+        judged_later(self, endpoint, view)
 
     def _before(self, endpoint: str) -> Iterator[View]:
         """Give what runs before a view, for the application and for each blueprint that the view is in."""
@@ -202,12 +199,12 @@ _AUTOMATIC = "provide_automatic_options"  # Flask's own mark on a rule
 class _Views(dict[str, View]):
     """Views by their endpoints; whichever way one is registered, it is judged then."""
 
-    def __init__(self, views: dict[str, View], judge: Callable[[str, View], None]) -> None:
+    def __init__(self, views: dict[str, View], registered: Callable[[str, View], None]) -> None:
         super().__init__(views)
-        self._judge = judge
+        self._registered = registered
 
     def __setitem__(self, endpoint: str, view: View) -> None:
-        self._judge(endpoint, view)
+        self._registered(endpoint, view)
         super().__setitem__(endpoint, view)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -16,11 +16,19 @@ View: TypeAlias = Callable[..., Any]  # Any: a view takes and gives what it like
 Demand: TypeAlias = frozenset[str] | None
 """Scopes that are demanded, all of them; empty: any valid token. None: nothing is."""
 
+
+class Judge(Protocol):
+    """The gate of an application, which views are registered with."""
+
+    def judge(self, endpoint: str, view: View) -> None:
+        """See to it that the policy knows what a view demands."""
+
+
 _NOTHING: frozenset[str] = frozenset()
 # By identity, and not as attributes: functools.wraps would copy those to whatever is put around.
 _GUARDS: WeakKeyDictionary[View, frozenset[str]] = WeakKeyDictionary()
 _ASKED: WeakKeyDictionary[View, frozenset[str]] = WeakKeyDictionary()
-_JUDGES: WeakKeyDictionary[View, list[Callable[[View], None]]] = WeakKeyDictionary()
+_JUDGES: WeakKeyDictionary[View, WeakKeyDictionary[Judge, set[str]]] = WeakKeyDictionary()
 
 
 def guarding(guard: View, view: View, scopes: frozenset[str]) -> None:
@@ -38,14 +46,15 @@ def guarding(guard: View, view: View, scopes: frozenset[str]) -> None:
             _ASKED[layer] = _ASKED.get(layer, _NOTHING) | scopes
         except TypeError:  # it can't be referred to weakly, or not be hashed
             continue
-        for judge in _JUDGES.get(layer, ()):
-            judge(layer)
+        for judge, endpoints in list(_JUDGES.get(layer, {}).items()):
+            for endpoint in endpoints:
+                judge.judge(endpoint, layer)
 
 
-def judged_later(view: View, judge: Callable[[View], None]) -> None:
+def judged_later(judge: Judge, endpoint: str, view: View) -> None:
     """Have a view judged again once more is asked for of it."""
     try:
-        _JUDGES.setdefault(view, []).append(judge)
+        _JUDGES.setdefault(view, WeakKeyDictionary()).setdefault(judge, set()).add(endpoint)
     except TypeError:
         return
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -138,3 +140,20 @@ def test_what_is_no_function_can_be_a_view() -> None:
     app.add_url_rule("/guarded", "guarded", guarded)
 
     assert [app.test_client().get(path).status_code for path in ("/open", "/guarded")] == [200, 401]
+
+
+def test_an_application_that_is_gone_is_let_go() -> None:
+    """Though its views, as those of a module, stay."""
+    app = flask()
+    app.add_url_rule("/", "view", require_scope("read")(view_of_a_module))
+    require_scope("read")(view_of_a_module)
+    gone = ref(gate(app))
+
+    del app
+    gc.collect()
+
+    assert gone() is None
+
+
+def view_of_a_module() -> str:
+    return "ok"
