@@ -257,6 +257,56 @@ def test_a_refusal_has_the_id_of_its_request(ruled: Embedding) -> None:
     assert answer.problem["request_id"] == environ["patmiddleware.request_id"]
 
 
+PARAMETERS = """
+allow_path_parameters = true
+[[rule]]
+path = "/open/{project}"
+public = true
+[[rule]]
+path = "/more/**"
+public = true
+[[rule]]
+path = "/more/{project}/a*b"
+scopes = []
+"""
+WHEN = """
+[[rule]]
+path = "/open"
+public = true
+[[rule]]
+path = "/open"
+scopes = []
+limits = "exempt"
+when = {owners = ["bob"]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("policy", "path", "owner", "expected"),
+    [
+        (PARAMETERS, "/open/OPS", "alice", None),
+        (PARAMETERS, "/open/OPS;x=1", "alice", Reason.LIMIT),
+        (PARAMETERS, "/more/OPS/a-b", "alice", None),
+        (PARAMETERS, "/more/OPS/a;b", "alice", Reason.LIMIT),
+        (WHEN, "/open", "bob", None),
+        (WHEN, "/open", "alice", Reason.LIMIT),
+    ],
+)
+def test_limits_are_kept_in_every_reading_and_for_whoever_asks(
+    tmp_path: Path, policy: str, path: str, owner: str, expected: Reason | None
+) -> None:
+    """Of a path with parameters both; by a rule that is about the owner alone."""
+    (tmp_path / "policy.toml").write_text(policy)
+    gate, spy = embedding(tmp_path, policy="policy.toml"), Spy()
+    gate.middleware.app = spy
+    secret = gate.issuer().mint(owner=owner, name="x", scopes=(), limits=LIMITS).secret
+    call(gate.middleware, request(path, bearer(secret)))
+
+    denied = gate.lacking(spy.environ, ())
+
+    assert (None if denied is None else denied.reason) == expected
+
+
 class Mine:
     """A policy of somebody's own, which knows no rule for what is elsewhere."""
 

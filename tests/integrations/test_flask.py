@@ -307,6 +307,25 @@ def test_a_decorator_that_wraps_without_saying_so_is_no_way_around() -> None:
     assert app.test_client().get("/").status_code == 401
 
 
+def test_a_coroutine_that_is_hidden_is_guarded_itself() -> None:
+    """Where only its own guard is left to ask."""
+    pytest.importorskip("asgiref")
+    app = flask()
+
+    async def view() -> str:
+        return owner()
+
+    guarded = require_scope("read")(view)
+
+    async def hidden() -> str:
+        return await guarded()
+
+    app.add_url_rule("/", "root", hidden)
+
+    assert app.test_client().get("/").status_code == 401
+    assert app.test_client().get("/", headers=token(app, "read")).text == "alice"
+
+
 def test_a_cache_around_gives_nothing_away() -> None:
     """What stands above the decorator and answers by itself is reached with a token only."""
     app, kept = flask(), []

@@ -77,6 +77,17 @@ def test_the_applications_limits_hold(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "audit.jsonl").read_text())["event"] == "token.created"
 
 
+def test_an_audit_on_the_standard_output_stays_out_of_the_answer(capfd: pytest.CaptureFixture[str]) -> None:
+    """The secret alone stands there."""
+    app = flask(audit="stdout")
+
+    result = run(app, *CREATE)
+    gate(app).embedding.middleware.close()
+
+    assert re.fullmatch(r"pat_[0-9A-Za-z]{38}\n", result.stdout)
+    assert "token.created" not in capfd.readouterr().out
+
+
 def test_errors_are_json_where_that_is_asked_for() -> None:
     """One document, with the exit code of our own commands."""
     result = run(flask(), "show", "nobody", "--json")
