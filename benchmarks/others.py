@@ -18,6 +18,7 @@ from .ours import Hot, Known, known
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
+    from flask import Flask
 
 
 def _owner(tokens: Known, secret: str) -> str | None:
@@ -58,7 +59,7 @@ def pyramid(hot: Hot) -> Case:
         app: WSGIApplication = config.make_wsgi_app()
         return app
 
-    return _case("Pyramid", build(True), build(False), hot.proof)
+    return case("Pyramid", build(True), build(False), hot.proof)
 
 
 def flask_httpauth(hot: Hot) -> Case:
@@ -67,7 +68,7 @@ def flask_httpauth(hot: Hot) -> Case:
 
     tokens, auth = known(hot.secrets), HTTPTokenAuth()
     auth.verify_token(lambda secret: _owner(tokens, secret))
-    return _case("Flask-HTTPAuth", _flask(auth.login_required), _flask(), hot.proof)
+    return case("Flask-HTTPAuth", flask(auth.login_required), flask(), hot.proof)
 
 
 def authlib(hot: Hot) -> Case:
@@ -96,10 +97,11 @@ def authlib(hot: Hot) -> Case:
 
     protect = ResourceProtector()
     protect.register_token_validator(Validator())
-    return _case("Authlib", _flask(protect("read")), _flask(), hot.proof)
+    return case("Authlib", flask(protect("read")), flask(), hot.proof)
 
 
-def _flask(guard: Any = None) -> WSGIApplication:
+def flask(guard: Any = None) -> Flask:
+    """Give a Flask application with one view, guarded or not."""
     from flask import Flask
 
     def issue(key: str) -> str:
@@ -142,7 +144,7 @@ def repoze_who(hot: Hot) -> Case:
         default_challenge_decider,
     )
     wrong = environ(HTTP_AUTHORIZATION=basic("wrong"))
-    return _case("repoze.who", app, application, [(hot.basic, 200), (hot.none, 401), (wrong, 401)])
+    return case("repoze.who", app, application, [(hot.basic, 200), (hot.none, 401), (wrong, 401)])
 
 
 def keystonemiddleware(hot: Hot) -> Case:
@@ -168,9 +170,9 @@ def keystonemiddleware(hot: Hot) -> Case:
 
     app = Protocol(application, {"www_authenticate_uri": "http://127.0.0.1:5000"})
     right, wrong = (environ(HTTP_AUTHORIZATION=None, HTTP_X_AUTH_TOKEN=token) for token in (hot.secret, "wrong"))
-    case = _case("keystonemiddleware", app, application, [(right, 200), (right, 200), (hot.none, 401), (wrong, 401)])
+    cached = case("keystonemiddleware", app, application, [(right, 200), (right, 200), (hot.none, 401), (wrong, 401)])
     assert app._identity_server.asked == 2, "the token is not in the cache"
-    return case
+    return cached
 
 
 def _keystone_token() -> dict[str, object]:
@@ -187,7 +189,8 @@ def _keystone_token() -> dict[str, object]:
     }
 
 
-def _case(name: str, app: WSGIApplication, alone: WSGIApplication, answers: list[tuple[Environ, int]]) -> Case:
+def case(name: str, app: WSGIApplication, alone: WSGIApplication, answers: list[tuple[Environ, int]]) -> Case:
+    """Prove that an application answers rightly, and give it to be timed over another with its first request."""
     prove(name, app, answers)
     request = answers[0][0]
     assert request["PATH_INFO"] == PATH

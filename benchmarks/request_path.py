@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import TypeAlias
 
-from . import others
+from . import embedded, others
 from .arguments import positive
 from .measure import Case, WrongAnswerError, measure, progress, ratio
 from .ours import Hot, Rotation, cold
@@ -33,6 +33,7 @@ Plan: TypeAlias = Sequence[tuple[Row, Callable[[], Case] | None]]
 
 LIMIT, BEARER = "limit", "ours: Bearer"
 PYRAMID, HTTPAUTH, AUTHLIB = "Pyramid, policy by hand", "Flask-HTTPAuth", "Authlib on Flask"
+BEFORE_FLASK, FLASK = "ours before Flask, plain WSGI", "ours in Flask, a view demands a scope"
 WHO, KEYSTONE = "repoze.who", "keystonemiddleware, cached"
 TURNS, TEN_RULES = "limit, 10,000 of 100,000 tokens in turn", "ours: unseen paths, 10 rules"
 
@@ -63,6 +64,9 @@ def plan(folder: Path) -> Plan:
         (Row(name=BEARER, to=AUTHLIB, gate=1 / 10, goal=1 / 18), None),
         (Row(name=BEARER, to=WHO, gate=1 / 10, goal=1 / 15), None),
         (Row(name=BEARER, to=KEYSTONE, gate=1 / 40, goal=1 / 60), None),
+        (Row(name=BEFORE_FLASK), partial(embedded.before_flask, hot)),
+        (Row(name=FLASK, to=BEFORE_FLASK, gate=2, goal=1.5), partial(embedded.in_flask, hot)),
+        (Row(name=FLASK, to=HTTPAUTH, gate=1.25, goal=0.8), None),
         (Row(name=TURNS), rotation.limit),
         (Row(name="ours, 10,000 of 100,000 tokens in turn", to=TURNS, gate=4, goal=2.5), rotation.ours),
         (Row(name=TEN_RULES), partial(cold, 10)),

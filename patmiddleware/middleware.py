@@ -175,6 +175,15 @@ class PATMiddleware:
             self._record(self._audit, environ, self._clock(), environ.get(GRANT), denied, None, request_id)
         return self._refuse(denied, environ, start_response, request_id)
 
+    def bounds(self, environ: Environ, grant: Grant) -> bool:
+        """Say whether something has kept a grant within its limits, at the path of a request that the gate let through.
+
+        Args:
+            environ: of the request.
+            grant: that it has.
+        """
+        return self._rules.bounds(environ, grant)
+
     def close(self, timeout: float = 5.0) -> bool:
         """Write what waits behind the requests: last uses and the audit. A later request takes both up again.
 

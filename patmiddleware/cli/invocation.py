@@ -13,7 +13,9 @@ import click
 
 from ..audit import AuditLog
 from ..config import (
+    NOTHING_GIVEN,
     Config,
+    Given,
     audit_of,
     directory_of,
     located,
@@ -24,9 +26,10 @@ from ..config import (
 )
 from ..config.values import SECRET
 from ..errors import ConfigurationError, Problem, RefusedError
-from ..interfaces import Denying, Directory, TokenStore
+from ..interfaces import Denying, Directory, TokenReader, TokenStore
 from ..issuer import Issuer
 from ..policy import Policy
+from ..tokens import DEFAULT_PREFIX
 from . import terminal
 from .upstream import Reach, reached
 
@@ -50,11 +53,15 @@ class Invocation:
         json: whether to answer in JSON.
         file: the settings file that was named; None: where it usually is.
         reach: how an upstream is asked.
+        given: what an application has in hand, in the place of what its settings name.
+        settings: of that application; None: those of the file.
     """
 
     json: bool = False
     file: Path | None = None
     reach: Reach = reached
+    given: Given = NOTHING_GIVEN
+    settings: Config | None = None
 
     @property
     def path(self) -> Path:
@@ -68,7 +75,7 @@ class Invocation:
         Raises:
             ConfigurationError: with all that is wrong in the file, but for these.
         """
-        config = Config.from_file(self.path)
+        config = Config.from_file(self.path) if self.settings is None else self.settings
         if problems := [problem for problem in config.problems() if not _is_of_the_way(problem)]:
             raise ConfigurationError(problems)
         return config
@@ -92,7 +99,16 @@ class Invocation:
     @cached_property
     def directory(self) -> Directory | None:
         """The directory, if there is one."""
+        if self.settings is not None:
+            return self.given.directory
         return directory_of(self.config)
+
+    @property
+    def prefix(self) -> str:
+        """What our tokens begin with; without settings, as they are made by default."""
+        if self.given.store is not None:
+            return getattr(self.given.store, "prefix", DEFAULT_PREFIX)
+        return Config.from_file(self.path).store.prefix if self.path.exists() else DEFAULT_PREFIX
 
     def store(self, *, create: bool = False) -> TokenStore:
         """Open the store for managing it.
@@ -104,11 +120,11 @@ class Invocation:
             ConfigurationError: when it can't be opened.
             RefusedError: when it is missing, or can only be read.
         """
-        file = store_file(self.config)
+        file = store_file(self.config) if self.given.store is None else None
         missing = file is not None and not file.exists()
         if missing and not create:
             raise RefusedError(f"there is no store at {file} yet: run 'patmiddleware store init', or create a token")
-        store = managed_store_of(self.config)
+        store = managed_store_of(self.config) if self.given.store is None else _managed(self.given.store)
         if not isinstance(store, TokenStore):
             raise RefusedError("this store can only be read: its tokens are managed where they come from")
         if missing:
@@ -130,22 +146,26 @@ class Invocation:
 
     def denying(self) -> Iterator[Denying]:
         """Give the readers of tokens that others issue, and that can be refused here before their time."""
-        if {address.partition(":")[0] for address in self.config.store.url} <= _MANAGED:
-            return  # without opening them twice
-        opened = store_of(self.config)
+        opened = self.given.store
+        if opened is None:
+            if {address.partition(":")[0] for address in self.config.store.url} <= _MANAGED:
+                return  # without opening them twice
+            opened = store_of(self.config)
         yield from (one for one in getattr(opened, "readers", (opened,)) if isinstance(one, Denying))
 
     def issuer(self, *, create: bool = False) -> Issuer:
         """Give what makes and revokes tokens within the limits of the settings; ``create`` as for the store."""
-        policy = self.policy  # first, so that no store is made where the policy is wrong
+        # First, so that no store is made where the policy is wrong.
+        policy = self.policy if self.settings is None else self.given.policy
         store = self.store(create=create)
         return Issuer(store, limits=self.config.issuer, policy=policy, audit=self.audit())
 
     def audit(self) -> AuditLog | None:
         """Give the audit, if it goes to a file: the standard output is the answer's."""
-        if self.config.audit is None or self.config.audit.to is None:
+        named = self.config.audit
+        if named is not None and named.to is None:
             return None
-        audit = audit_of(self.config)
+        audit = self.given.audit if self.settings is not None else audit_of(self.config)
         if audit is not None:
             click.get_current_context().call_on_close(audit.close)
         return audit
@@ -161,6 +181,17 @@ class Invocation:
 def _is_of_the_way(problem: Problem) -> bool:
     """Say whether it is but a secret that whoever serves has: whoever makes tokens needs none of them."""
     return problem.id == SECRET and problem.setting.partition(".")[0] in ("app", "vault")
+
+
+def program() -> str:
+    """Give the name that the commands are run by."""
+    return click.get_current_context().find_root().info_name or "patmiddleware"
+
+
+def _managed(store: TokenReader) -> TokenReader:
+    """Give the store that tokens are made in: of several the first."""
+    first: TokenReader = next(iter(getattr(store, "readers", (store,))))
+    return first
 
 
 def store_file(config: Config) -> Path | None:

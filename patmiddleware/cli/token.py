@@ -11,15 +11,14 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from ..config import Config
 from ..errors import BackendError, ConfigurationError, UnknownTokenError
 from ..interfaces import TokenStore
 from ..issuance import is_live
 from ..issuer import Issuer, tell
 from ..model import Minted, Secret, Token
-from ..tokens import DEFAULT_PREFIX, pattern
+from ..tokens import pattern
 from . import terminal
-from .invocation import Invocation, common, pass_invocation
+from .invocation import Invocation, common, pass_invocation, program
 from .params import duration, lifetime, moment, names, secret_on_stdin
 from .params import limit as limit_pair
 from .tokenview import STYLES, day, document, row, words
@@ -82,7 +81,8 @@ def list_(invocation: Invocation, owner: str | None, revoked: bool | None, limit
         columns = ("ID", "OWNER", "NAME", "SCOPES", "EXPIRES", "LAST USED", "STATE")
         terminal.table(columns, (row(token, now) for token in found), STYLES)
     else:
-        terminal.note("There are no such tokens. Make one: patmiddleware token create --owner … --name … --scopes …")
+        words = "token create --owner … --name … --scopes …"
+        terminal.note(f"There are no such tokens. Make one: {program()} {words}")
 
 
 @token.command()
@@ -161,8 +161,7 @@ def revoke(
 @pass_invocation
 def pattern_(invocation: Invocation) -> None:
     """Print the regular expression that secret scanners find our tokens with."""
-    config = Config.from_file(invocation.path) if invocation.path.exists() else None
-    prefix = config.store.prefix if config else DEFAULT_PREFIX
+    prefix = invocation.prefix
     invocation.answer({"prefix": prefix, "pattern": pattern(prefix)}, pattern(prefix))
 
 
@@ -175,7 +174,7 @@ def known(store: TokenStore, id: str) -> Token:
     if (found := store.get(id)) is not None:
         return found
     # The id is not shown: somebody may have given a secret in its place.
-    raise UnknownTokenError("no token has this id: look it up with 'patmiddleware token list'")
+    raise UnknownTokenError(f"no token has this id: look it up with '{program()} token list'")
 
 
 def operator() -> str:

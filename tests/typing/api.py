@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from flask import Flask, Response
+from flask.views import MethodView
 from werkzeug.test import Client
 
 from patmiddleware import (
@@ -32,6 +34,7 @@ from patmiddleware import (
 )
 from patmiddleware.backends.htpasswd import HtpasswdDirectory
 from patmiddleware.backends.memory import MemoryStore
+from patmiddleware.integrations.flask import Gate, PersonalAccessTokens, Refused, current_grant, require_scope
 from patmiddleware.interfaces import Directory, PasswordDirectory, Revisioned, TokenStore
 from patmiddleware.testing import (
     DirectoryContract,
@@ -75,6 +78,48 @@ def guarded() -> WSGIApplication:
     policy = Policy.from_file("policy.toml")
     directory = open_directory("static:owners.toml")
     return PATMiddleware(application, store, policy=policy, directory=directory, cache=CacheSettings(lifetime=60.0))
+
+
+tokens = PersonalAccessTokens()
+
+
+@require_scope("read")
+class Notes(MethodView):
+    """Views in a class, guarded as a whole, and by method."""
+
+    def get(self, number: int) -> str:
+        """Show one."""
+        return str(number)
+
+    @require_scope("write", "admin")
+    def delete(self, number: int) -> str:
+        """Remove one."""
+        return self.get(number)
+
+
+def flask_application() -> Flask:
+    """Write a Flask application."""
+    app = Flask(__name__)
+    tokens.init_app(app)
+    PersonalAccessTokens(Flask("other"), store=MemoryStore(), policy="policy.toml", issuer={"maximum_lifetime": "90d"})
+    app.add_url_rule("/notes/<int:number>", view_func=Notes.as_view("notes"))
+
+    @app.get("/me")
+    @require_scope()
+    async def me() -> str:
+        owner: str = current_grant.owner if current_grant else "nobody"
+        return owner
+
+    @app.errorhandler(Refused)
+    def refused(error: Refused) -> Response:
+        reason: Reason = error.denied.reason
+        return Response(f"{reason}: {error.description}", error.code)
+
+    gate = app.extensions["patmiddleware"]
+    assert isinstance(gate, Gate)
+    minted: Minted = gate.issuer().mint(owner="alice", name="ci", scopes={"read"})
+    assert [route.scopes for route in gate.routes()] != [frozenset({minted.secret})]
+    return app
 
 
 def with_cookies(store: TokenStore) -> WSGIApplication:

@@ -1,0 +1,159 @@
+"""The routes of a Flask application, as the gate tells of them."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+from weakref import ref
+
+import pytest
+
+pytest.importorskip("flask")
+
+from flask import Flask
+from flask.views import MethodView
+from integrations.flasking import flask, gate
+from werkzeug.routing import BaseConverter, Rule
+
+from patmiddleware.integrations.flask import require_scope
+from patmiddleware.routes import Route, Routed, routed
+
+
+class Colour(BaseConverter):
+    """Three hexadecimal digits."""
+
+    regex = "[0-9a-f]{3}"
+
+
+class Odd(BaseConverter):
+    """What nobody can guess."""
+
+    regex = "x{70}y"
+
+
+RULES = [
+    ("/", "/"),
+    ("/notes/<name>", "/notes/any-word"),
+    ("/notes/<string(length=2):name>", "/notes/an"),
+    ("/notes/<string(minlength=12, maxlength=14):name>.txt", "/notes/any-wordany-.txt"),
+    ("/notes/<int:number>", "/notes/1"),
+    ("/notes/<int(min=5):number>", "/notes/5"),
+    ("/notes/<int(fixed_digits=4):number>", "/notes/0001"),
+    ("/notes/<int(signed=True):number>", "/notes/1"),
+    ("/notes/<float:number>/x", "/notes/1.0/x"),
+    ("/files/<path:path>", "/files/any-word"),
+    ("/<any(en, de):language>/", "/de/"),
+    ("/<uuid:id>", "/00000000-0000-0000-0000-000000000000"),
+    ("/<colour:paint>/<name>", "/000/any-word"),
+    ("/straße/<name>", "/straße/any-word"),
+]
+
+
+@pytest.mark.parametrize(("rule", "expected"), RULES)
+def test_the_example_is_served_by_the_rule(rule: str, expected: str) -> None:
+    """Whatever its converters want."""
+    app = flask()
+    app.url_map.converters["colour"] = Colour
+    app.add_url_rule(rule, "view", lambda **given: "ok")
+
+    [route] = [route for route in gate(app).routes() if route.name == "view"]
+
+    assert (route.path, route.methods, route.scopes) == (rule, ("GET", "HEAD"), None)
+    assert route.example == expected
+    assert app.test_client().get(route.example).status_code == 200
+
+
+def test_a_converter_that_wants_something_odd_gets_a_word() -> None:
+    """It is told all the same."""
+    app = flask()
+    app.url_map.converters["odd"] = Odd
+    app.add_url_rule("/<odd:odd>", "view", lambda odd: "ok")
+
+    assert "/any-word" in [route.example for route in gate(app).routes()]
+
+
+class Notes(MethodView):
+    """Three methods, of which two demand the same."""
+
+    @require_scope("read")
+    def get(self) -> str:
+        return "ok"
+
+    @require_scope("write")
+    def put(self) -> str:
+        return "ok"
+
+    def post(self) -> str:
+        return "ok"
+
+
+def test_methods_that_demand_differently_are_told_apart() -> None:
+    """One route for each demand."""
+    app = flask()
+    app.add_url_rule("/notes", view_func=Notes.as_view("notes"))
+    app.add_url_rule("/any", "any", require_scope()(lambda: "ok"), methods=["GET", "OPTIONS"])
+
+    told = [route for route in gate(app).routes() if route.name != "static"]
+
+    assert told == [
+        Route(name="notes", path="/notes", example="/notes", methods=("GET", "HEAD"), scopes=frozenset({"read"})),
+        Route(name="notes", path="/notes", example="/notes", methods=("POST",)),
+        Route(name="notes", path="/notes", example="/notes", methods=("PUT",), scopes=frozenset({"write"})),
+        Route(name="any", path="/any", example="/any", methods=("GET", "HEAD", "OPTIONS"), scopes=frozenset()),
+    ]
+
+
+def test_the_gate_is_found_behind_the_application() -> None:
+    """As it is for whoever prints what guards each route."""
+    app = flask()
+
+    found = routed(app)
+
+    assert found is gate(app)
+    assert isinstance(found, Routed)
+    assert routed(Flask("bare")) is None
+
+
+def test_a_rule_without_a_view_is_told() -> None:
+    """It demands nothing, for it answers nothing."""
+    app = flask()
+    app.url_map.add(Rule("/nowhere", endpoint="nowhere", methods=["GET"]))
+
+    assert ("nowhere", None) in [(route.name, route.scopes) for route in gate(app).routes()]
+
+
+def test_what_is_no_function_can_be_a_view() -> None:
+    """Though it can't be compared by identity."""
+
+    class Calling:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> bool:
+            return self is other
+
+        def __call__(self) -> str:
+            return "ok"
+
+    app, view = flask(), Calling()
+    app.add_url_rule("/open", "open", view)
+    guarded: Any = require_scope("read")(view)
+    app.add_url_rule("/guarded", "guarded", guarded)
+
+    assert [app.test_client().get(path).status_code for path in ("/open", "/guarded")] == [200, 401]
+
+
+def test_an_application_that_is_gone_is_let_go() -> None:
+    """Though its views, as those of a module, stay."""
+    app = flask()
+    app.add_url_rule("/", "view", require_scope("read")(view_of_a_module))
+    require_scope("read")(view_of_a_module)
+    gone = ref(gate(app))
+
+    del app
+    gc.collect()
+
+    assert gone() is None
+
+
+def view_of_a_module() -> str:
+    return "ok"
