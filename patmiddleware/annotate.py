@@ -221,6 +221,21 @@ def annotate_none(environ: Environ, denied: Denied | None) -> None:
         environ[DENIED] = denied
 
 
+_CALLER = (STATUS, GRANT, DENIED, REQUEST_ID, CREDENTIAL, *SERVER_SET, "REMOTE_ADDR", "HTTP_X_FORWARDED_FOR")
+_RAW = ("RAW_URI", "REQUEST_URI")
+
+
+def inherit(environ: Environ, outer: Environ) -> None:
+    """Make the caller of one request that of another, and forget the raw target, which is the other's where it is set.
+
+    Args:
+        environ: already scrubbed.
+        outer: annotated.
+    """
+    take_away(environ, (*_CALLER, *_RAW))
+    environ.update((key, outer[key]) for key in _CALLER if key in outer)
+
+
 def take_away(environ: Environ, keys: Iterable[str]) -> None:
     """Remove the headers of an accepted credential."""
     for key in keys:
