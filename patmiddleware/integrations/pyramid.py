@@ -53,6 +53,8 @@ Untyped: TypeAlias = Any
 PREFIX = f"{KEY}."
 _POLICY = "security_policy"
 
+_GATE = f"{PREFIX}pyramid"
+"""Where an environ says whose gate let it through: one application may hand its requests to another one."""
 _answered: ContextVar[tuple[PersonalAccessTokens, Environ] | None] = ContextVar("patmiddleware_answered", default=None)
 """The request that is being answered in this thread, and whose gate let it through."""
 
@@ -83,25 +85,28 @@ class PersonalAccessTokens:
         registry: the application's.
         settings: without their prefix.
 
+    Attributes:
+        embedding: what it stands on, with the gate itself as ``embedding.middleware``.
+
     Raises:
         ConfigurationError: with all that is wrong with the settings.
     """
 
     def __init__(self, registry: Untyped, settings: dict[str, object]) -> None:
         self._registry = registry
-        self._embedding = Embedding(self._behind, settings, prefix=PREFIX, folder=Path.cwd())
+        self.embedding = Embedding(self._behind, settings, prefix=PREFIX, folder=Path.cwd())
         self._router: Untyped = None
         self._execution_policy: Untyped = None
 
     @property
     def policy(self) -> AccessPolicy | None:
         """What tokens may do; None: any valid one is enough."""
-        return self._embedding.policy
+        return self.embedding.policy
 
     @property
     def store(self) -> TokenReader:
         """Where tokens are found."""
-        return self._embedding.store
+        return self.embedding.store
 
     def issuer(self) -> Issuer:
         """Give what makes tokens within the limits of the settings.
@@ -109,7 +114,7 @@ class PersonalAccessTokens:
         Raises:
             ConfigurationError: when the store can only be read.
         """
-        return self._embedding.issuer()
+        return self.embedding.issuer()
 
     def routes(self) -> Iterable[Route]:
         """Give every route with a view, in the order that they match, then the views that traversal finds."""
@@ -125,9 +130,10 @@ class PersonalAccessTokens:
         settings may name another execution policy at any time before: that one answers what the gate lets through.
         """
         self._router, self._execution_policy = router, router.execution_policy
-        router.execution_policy = lambda environ, router: self._embedding.middleware
+        router.execution_policy = lambda environ, router: self.embedding.middleware
 
     def _behind(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        environ[_GATE] = self
         outside = _answered.set((self, environ))
         try:
             response: WSGIApplication = self._execution_policy(environ, self._router)
@@ -138,12 +144,16 @@ class PersonalAccessTokens:
     def within(self, environ: Environ) -> Denied | None:
         """Judge a request by the one that it is made for; None: it is the one, or there is none, or it may go on."""
         gate, outer = _answered.get() or (None, environ)
-        return None if gate is not self or outer is environ else self._embedding.middleware.within(outer, environ)
+        if gate is not self or outer is environ:
+            return None
+        denied = self.embedding.middleware.within(outer, environ)
+        environ[_GATE] = self
+        return denied
 
     def grant(self, request: Untyped) -> Grant | None:
         """Give the grant of a request; that of a subrequest is the grant of the request that it is made for."""
         self.within(request.environ)  # a tween may ask before the router has judged it
-        return grant_from(request.environ)
+        return grant_from(self._own(request.environ))
 
     def identity(self, request: Untyped) -> Grant | None:
         """Give the grant that a request's permissions come from: None where nothing keeps its token's limits."""
@@ -152,16 +162,20 @@ class PersonalAccessTokens:
 
     def lacking(self, request: Untyped, scopes: frozenset[str]) -> Denied | None:
         """Judge a request by the scopes that a view demands; None: it may go on."""
-        return self._embedding.lacking(request.environ, scopes)
+        return self.embedding.lacking(self._own(request.environ), scopes)
+
+    def _own(self, environ: Environ) -> Environ:
+        """Give an environ that came through this gate; of any other, nothing."""
+        return environ if environ.get(_GATE) is self else {}
 
     def check(self, scopes: frozenset[str], where: str) -> None:
         """Refuse the demand of a view that the policy does not know, by a ConfigurationError."""
-        self._embedding.check(scopes, where)
+        self.embedding.check(scopes, where)
 
     def refused(self, denied: Denied, request: Untyped) -> Refused:
         """Tell the audit of a refusal, and give it as what can be raised, or returned."""
         status, headers, body = request.call_application(
-            lambda environ, start_response: self._embedding.refuse(denied, environ, start_response)
+            lambda environ, start_response: self.embedding.refuse(denied, environ, start_response)
         )
         return Refused(denied, status, headers, body)
 
