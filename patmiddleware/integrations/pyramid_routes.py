@@ -17,6 +17,7 @@ Untyped: TypeAlias = Any
 UNLIKELY = "any-7f3a"
 """Stands for what may be any."""
 _TRIED = (UNLIKELY, "7", "a", "A", "7.7", "ab", "AB-7", "2026-01-31", "00000000-0000-4000-8000-000000000007")
+_TREE = re.compile(r"\*traverse$")
 _REST = re.compile(r"\*\w*$")
 _OLD = re.compile(r":([A-Za-z_]\w*)")
 _PLACE = re.compile(r"\{[A-Za-z_]\w*(?::((?:[^{}]|\{[^{}]*\})+))?\}")
@@ -45,7 +46,8 @@ def example(pattern: str) -> str:
     """
     if "{" not in pattern:
         pattern = _OLD.sub(r"{\1}", pattern)
-    path = _PLACE.sub(lambda place: _word(place[1]), _REST.sub(f"{UNLIKELY}/{UNLIKELY}", pattern))
+    pattern = _REST.sub(f"{UNLIKELY}/{UNLIKELY}", _TREE.sub("", pattern))  # of a tree there is the root at least
+    path = _PLACE.sub(lambda place: _word(place[1]), pattern)
     return f"/{path.lstrip('/')}"
 
 
