@@ -381,3 +381,18 @@ def test_groups_and_inactive_owners_come_from_the_directory() -> None:
 
     assert site.ask("/", site.token()).body == b"['developers']"
     assert site.ask("/", site.token(owner="bob")).body == b"None"
+
+
+def test_a_copy_of_the_environ_keeps_the_grant() -> None:
+    """An execution policy that tries again may give each try an environ of its own, as some do."""
+
+    def trying(environ: dict[str, Any], router: Any) -> Any:
+        with router.request_context(dict(environ)) as request:
+            return router.invoke_request(request)
+
+    site = Site({"policy": Policy.from_dict(RULES)})
+    site.config.set_execution_policy(trying)
+    site.view("/things/one")
+
+    assert site.ask("/things/one", site.token("read"), RAW_URI="/things/one").body == b"alice"
+    assert site.ask("/things/one").body == b"nobody"
