@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 from pyramid.authorization import ACLHelper, Authenticated, Everyone
 from pyramid.httpexceptions import HTTPForbidden
 from pyramid.interfaces import ISecurityPolicy
-from pyramid.security import Denied as Forbidden
 
 from ..model import Denied, Grant, Reason
 from ..routes import KEY
@@ -66,8 +65,12 @@ def forbidden(error: Untyped, request: Untyped) -> Untyped:
     The view of exceptions that the application has no view for; a forbidden view of its own may call it.
     """
     policy = request.registry.queryUtility(ISecurityPolicy)
-    unpermitted = isinstance(error, HTTPForbidden) and isinstance(error.result, Forbidden)
+    unpermitted = (
+        isinstance(error, HTTPForbidden) and error.result is not None
+    )  # else a view has raised it, for reasons
     if not unpermitted or not isinstance(policy, TokenSecurityPolicy):
+        return error
+    if not isinstance(request.identity, Grant | None):  # a policy that builds on ours knows somebody by other means
         return error
     gate = request.registry[KEY]
     denied = gate.lacking(request, frozenset())

@@ -10,6 +10,7 @@ from pyramid_site import Site, say_grant
 
 from patmiddleware import Owner, Policy
 from patmiddleware.backends.memory import StaticDirectory
+from patmiddleware.integrations.pyramid import TokenSecurityPolicy, forbidden
 
 from pyramid.authorization import Allow, Authenticated, Deny, Everyone  # isort: skip  # behind the line that skips
 from pyramid.httpexceptions import HTTPForbidden  # isort: skip
@@ -107,7 +108,6 @@ def test_a_permission_is_refused_as_the_gate_refuses(tmp_path: Path) -> None:
 @pytest.mark.parametrize("where", ["before", "after", "included", "default"])
 def test_the_applications_forbidden_view_answers_for_permissions(where: str) -> None:
     """Wherever in the configuration it stands; and it may call ours for some of what it gets."""
-    from patmiddleware.integrations.pyramid import forbidden
 
     def own(error: Any, request: Any) -> Any:
         return forbidden(error, request) if request.path == "/route" else Response("own", status=403)
@@ -219,6 +219,25 @@ def test_a_default_permission_does_not_stand_before_the_refusal() -> None:
     assert site.ask("/").status == 401
     assert site.ask("/nowhere").status == 404
     assert site.ask("/", site.token("read")).status == 200
+
+
+def test_who_is_known_by_other_means_is_not_asked_for_a_token() -> None:
+    """A policy that builds on ours may know people by their cookies: what they may not do is a 403."""
+
+    class TokensOrCookies(TokenSecurityPolicy):
+        def identity(self, request: Any) -> Any:
+            return super().identity(request) or request.cookies.get("user")
+
+        def permits(self, request: Any, context: object, permission: str) -> Any:
+            return False
+
+    site = Site()
+    site.config.set_security_policy(TokensOrCookies())
+    site.view("/edit", permission="edit")
+
+    assert [site.ask("/edit", **keys).status for keys in ({}, {"HTTP_COOKIE": "user=bob"})] == [401, 403]
+    assert site.ask("/edit", HTTP_COOKIE="user=bob").all("WWW-Authenticate") == []
+    assert site.ask("/edit", site.token()).reason == "denied"
 
 
 @pytest.mark.parametrize("use_tweens", [True, False])
