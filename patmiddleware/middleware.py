@@ -186,6 +186,27 @@ class PATMiddleware:
             self._record(self._audit, environ, self._clock(), environ.get(GRANT), denied, None, request_id)
         return self._refuse(denied, environ, start_response, request_id)
 
+    def bounds(self, environ: Environ, grant: Grant) -> bool:
+        """Say whether something has kept a grant within its limits, at the path of a request that the gate let through.
+
+        Args:
+            environ: of the request.
+            grant: that it has.
+        """
+        return self._rules.bounds(environ, grant)
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Write what waits behind the requests: last uses and the audit. A later request takes both up again.
+
+        Args:
+            timeout: seconds to take for each.
+
+        Returns:
+            Whether all of it was written.
+        """
+        written = self._last_use.close(timeout)
+        return (self._audit is None or self._audit.close(timeout)) and written
+
     def within(self, outer: Environ, environ: Environ) -> Denied | None:
         """Judge a request that the application makes of itself to answer another: as the same caller, by its own path.
 
@@ -203,18 +224,6 @@ class PATMiddleware:
         place = self._rules.place(environ)
         decision = self._rules.decide(place, environ[GRANT], environ) if isinstance(place, Place) else place
         return decision if isinstance(decision, Denied) else None
-
-    def close(self, timeout: float = 5.0) -> bool:
-        """Write what waits behind the requests: last uses and the audit. A later request takes both up again.
-
-        Args:
-            timeout: seconds to take for each.
-
-        Returns:
-            Whether all of it was written.
-        """
-        written = self._last_use.close(timeout)
-        return (self._audit is None or self._audit.close(timeout)) and written
 
     def _decide(self, environ: Environ, wall: float) -> Verdict:
         place = self._rules.place(environ)

@@ -11,7 +11,7 @@ from .interfaces import AccessPolicy
 from .model import Allowed, Denied, Grant, Reason, Request
 from .paths import AMBIGUOUS, is_method, judged_path, raw_target_agrees
 from .policy import Matched, Policy
-from .policy.rules import NO_SCOPES, judge, selects, unmet, within
+from .policy.rules import NO_SCOPES, bounds, judge, selects, unmet, within
 from .reject import ROWS
 
 _MEMO = 4_096
@@ -146,6 +146,15 @@ class Rulebook:
             return _ALLOWED if self._lenient else Denied(Reason.MISSING)
         return Denied(Reason.LIMIT, held=grant.scopes) if grant.limits else _ALLOWED
 
+    def bounds(self, environ: Environ, grant: Grant) -> bool:
+        """Whether something has kept a grant within its limits: a rule of ours, or a policy of the user's own."""
+        place = self.place(environ)
+        if isinstance(place, Denied):
+            return False
+        if place.judges:
+            return bounds(place.matched, grant, self._addresses.client(environ))
+        return self._policy is not None
+
     def _request(self, place: Place, environ: Environ) -> Request:
         return Request(place.method, place.path, self._addresses.client(environ), environ.get("HTTP_HOST", ""))
 
@@ -162,7 +171,8 @@ class Rulebook:
             return Denied(Reason.MISSING if grant is None else Reason.DENIED)
         missing = grant is None and decision.reason is Reason.MISSING
         if self._lenient and (missing or decision.reason is Reason.NO_RULE):
-            return _ALLOWED
+            # A token with limits may do only what the policy ties to them.
+            return Denied(Reason.LIMIT, held=grant.scopes) if grant is not None and grant.limits else _ALLOWED
         # Who shows no credential is asked for one, whatever it was that did not hold (RFC 9110, section 15.5.2).
         forbidden = grant is None and ROWS[decision.reason].status == 403
         return Denied(Reason.MISSING, decision.rule) if forbidden else decision

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .application import application_of, forwarders_of
 from .backends import StoreSettings, located
 from .build import (
+    NOTHING_GIVEN,
     Given,
     Parts,
     audit_of,
@@ -25,6 +26,7 @@ from .values import PROBLEMS, parse_duration
 from .vaults import owners_way, vault_of
 
 __all__ = [
+    "NOTHING_GIVEN",
     "PROBLEMS",
     "Config",
     "Given",

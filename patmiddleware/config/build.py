@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,13 +33,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What is in hand already, and takes the place of what the settings name; None: what they name is opened."""
+    """What is in hand already, and takes the place of what the settings name; None: what they name is opened.
+
+    Args:
+        options: of :class:`~patmiddleware.PATMiddleware`, by their names, which stand over the settings.
+    """
 
     store: TokenReader | None = None
     policy: AccessPolicy | None = None
     directory: Directory | None = None
     audit: AuditLog | None = None
     application: WSGIApplication | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
 NOTHING_GIVEN = Given()
@@ -121,14 +126,14 @@ def open_parts(config: Config, *, given: Given = NOTHING_GIVEN) -> Parts:
             each.name: getattr(config.middleware, each.name) for each in fields(MiddlewareSettings)
         }
         options["keep_credential"] |= config.app.needs_credential
+        options |= {"passwords": config.passwords if directory else None}  # without one, it is told above
+        options |= {"session": session_of(config), **given.options}
         with blamed("middleware"):
             return PATMiddleware(
                 application or _nothing,
                 MemoryStore() if store is None else store,
                 policy=policy,
                 directory=directory,
-                passwords=config.passwords if directory else None,  # without one, it is told above
-                session=session_of(config),
                 audit=audit,
                 **options,
             )

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import time
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..annotate import DENIED, STATUS, Environ, grant_from
+from ..audit import AuditLog
 from ..config import Config, Given, Parts, open_parts
 from ..config.tables import TABLES, MiddlewareSettings
 from ..config.values import UNKNOWN, nearest
 from ..errors import ConfigurationError, Problem, RefusedError
 from ..interfaces import AccessPolicy, Directory, TokenReader, TokenStore
 from ..issuance import KnownScopes
-from ..issuer import Issuer
+from ..issuer import Issuer, IssuerLimits
 from ..middleware import PATMiddleware
-from ..model import Denied, Grant, Reason
-from ..policy import Policy
+from ..model import Denied, Reason
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
@@ -27,10 +29,18 @@ _WITHOUT = ("app", "server")
 """Tables that are about an application that we serve ourselves."""
 _MAIN = {"store": "url", "directory": "url", "policy": "file", "audit": "to"}
 """Tables that one value may stand for."""
-_KNOWN = {"config", *(field.name for field in fields(MiddlewareSettings)), *TABLES} - {"app", "middleware", "server"}
+_KNOWN = {"config", "clock", *(field.name for field in fields(MiddlewareSettings)), *TABLES} - {*_WITHOUT, "middleware"}
 _LISTS = ("accept", "trusted_proxies")
-_KINDS: Mapping[str, type] = {"store": TokenReader, "policy": AccessPolicy, "directory": Directory}
+_KINDS: Mapping[str, type] = {
+    "store": TokenReader,
+    "policy": AccessPolicy,
+    "directory": Directory,
+    "audit": AuditLog,
+}
 """What may be given as it is, in the place of a setting."""
+_PLAIN = (str, Path, bool, int, float, list, tuple, set, frozenset, dict, date)
+_OBJECTS = ("basic_username", "cache", "clock", "errors", "passwords", "scrub", "session")
+"""Options of the middleware that may be objects."""
 
 
 class Embedding:
@@ -39,21 +49,24 @@ class Embedding:
     Args:
         app: the application behind it.
         settings: by their flat names in lower case: an option of :class:`~patmiddleware.PATMiddleware`; ``store``,
-            ``policy``, ``directory`` as an address, a table, or an object; a setting of any other table of a settings
-            file as ``table.setting`` or the table whole; ``config``: a settings file, which these stand over.
+            ``policy``, ``directory``, ``audit`` as an address, a table, or an object; a setting of any other table of a
+            settings file as ``table.setting`` or the table whole; ``config``: a settings file, which these stand over.
+            None: it is left out.
         prefix: that stands before each of them where they come from, for messages: ``PATMIDDLEWARE_``.
         folder: that relative paths start at.
 
     Attributes:
         config: the settings, judged.
         middleware: the gate; it annotates unless ``missing`` says otherwise.
-        policy: None where there is none.
+        policy: None where there is none; the same for ``directory`` and ``audit``.
 
     Raises:
         ConfigurationError: with all that is wrong, named as it stands in the settings.
     """
 
     def __init__(self, app: WSGIApplication, settings: Mapping[str, object], *, prefix: str, folder: Path) -> None:
+        settings = {name: value for name, value in settings.items() if value is not None}
+        clock: Any = settings.get("clock", time.time)  # Any: the middleware judges it
         try:
             self.config, parts = _opened(app, settings, folder)
             if parts.problems or parts.middleware is None:
@@ -62,6 +75,7 @@ class Embedding:
             raise ConfigurationError(_named(problem, settings, prefix) for problem in error.problems) from error
         self.middleware: PATMiddleware = parts.middleware
         self.policy: AccessPolicy | None = self.middleware.policy
+        self.directory, self.audit, self._clock = self.middleware.directory, parts.audit, clock
         self._known = KnownScopes(self.policy)
 
     @property
@@ -75,9 +89,11 @@ class Embedding:
         Raises:
             ConfigurationError: when the store can only be read.
         """
-        if not isinstance(self.store, TokenStore):
+        store = next(iter(getattr(self.store, "readers", (self.store,))))  # of several the first
+        if not isinstance(store, TokenStore):
             raise ConfigurationError("this store can only be read: its tokens are managed where they come from")
-        return Issuer(self.store, limits=self.config.issuer, policy=self.policy)
+        limits = self.config.issuer
+        return Issuer(store, limits=limits, policy=self.policy, clock=self._clock, audit=self.audit)
 
     def check(self, scopes: frozenset[str], where: str) -> None:
         """Judge the scopes that a view demands.
@@ -94,7 +110,7 @@ class Embedding:
         except RefusedError as error:
             raise ConfigurationError(str(error), setting=where) from None
 
-    def lacking(self, environ: Mapping[str, Any], scopes: Iterable[str]) -> Denied | None:
+    def lacking(self, environ: Environ, scopes: Iterable[str]) -> Denied | None:
         """Judge a request by what a view demands; None: it may go on.
 
         Args:
@@ -105,42 +121,42 @@ class Embedding:
             ConfigurationError: when the request did not come through the gate.
         """
         if STATUS not in environ:
-            raise ConfigurationError("a view demands a token, but the request did not come through the gate")
+            message = "a view demands a token, but the request did not come through the gate"
+            raise ConfigurationError(message, hint="serve the application whole, and test it with its test client")
         grant, needed = grant_from(environ), frozenset(scopes)
         if grant is None:
             denied = environ.get(DENIED)
             return denied if isinstance(denied, Denied) else Denied(Reason.MISSING)
-        if grant.limits and not self._bounds(environ):
+        if grant.limits and not self.middleware.bounds(environ, grant):
             return Denied(Reason.LIMIT, held=grant.scopes)
-        return None if needed <= grant.scopes else self._short(grant, needed)
+        if needed <= grant.scopes:
+            return None
+        return Denied(Reason.INSUFFICIENT_SCOPE, needed=needed, held=grant.scopes)
 
     def refuse(self, denied: Denied, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a refusal as the gate answers its own, and tell the audit."""
         return self.middleware.refuse(denied, environ, start_response)
-
-    def _short(self, grant: Grant, needed: frozenset[str]) -> Denied:
-        return Denied(Reason.INSUFFICIENT_SCOPE, needed=needed, held=grant.scopes)
-
-    def _bounds(self, environ: Mapping[str, Any]) -> bool:
-        """Whether rules have kept a token within its limits: where none is about the path, nobody did."""
-        if not isinstance(self.policy, Policy):
-            return self.policy is not None  # one of the user's own was asked, and said yes
-        matched = self.policy.match(environ["REQUEST_METHOD"], environ.get("PATH_INFO") or "/")
-        return bool(matched.allows or matched.public or matched.also)
 
 
 _STORE = "an address, such as sqlite:///tokens.db"
 
 
 def _opened(app: WSGIApplication, settings: Mapping[str, object], folder: Path) -> tuple[Config, Parts]:
-    tables, path = _tables(settings, folder)
-    given = {name: tables.pop(name) for name, kind in _KINDS.items() if isinstance(tables.get(name), kind)}
+    objects: dict[str, Any] = {name: value for name, value in settings.items() if not isinstance(value, _PLAIN)}
+    given = {name: objects[name] for name, kind in _KINDS.items() if isinstance(objects.get(name), kind)}
+    options = {name: objects[name] for name in _OBJECTS if name in objects}
+    tables, path = _tables({name: settings[name] for name in settings if name not in {*given, *options}}, folder)
     if "store" in given:
         tables["store"] = {"url": "memory:"}  # never opened: the one in hand takes its place
     if not tables.get("store"):
         raise ConfigurationError("there is no store to find tokens in", setting="store", hint=_STORE)
+    limits = tables.get("issuer")
+    if isinstance(limits, IssuerLimits):
+        del tables["issuer"]
     config = Config.from_dict(tables, path)
-    return config, open_parts(config, given=Given(application=app, **given))
+    if isinstance(limits, IssuerLimits):
+        config = replace(config, issuer=limits)
+    return config, open_parts(config, given=Given(application=app, options=options, **given))
 
 
 def _tables(settings: Mapping[str, object], folder: Path) -> tuple[dict[str, Any], Path]:

@@ -164,6 +164,15 @@ def unmet(
     return None if rule.scopes <= held else Reason.INSUFFICIENT_SCOPE
 
 
+def bounds(matched: Matched, grant: Grant, address: Address | None) -> bool:
+    """Whether a rule keeps a grant within its limits; one that is merely public lets it pass, but keeps nothing."""
+    kept = any(
+        (hit.rule.limits_exempt or _keeps(hit, grant)) and selects(hit.rule, grant, grant.scopes, address)
+        for hit in (*matched.allows, *matched.public)
+    )
+    return kept and (matched.also is None or bounds(matched.also, grant, address))
+
+
 def _keeps(hit: Hit, grant: Grant) -> bool:
     return all(hit.captures.get(name) in values for name, values in grant.limits.items())
 
