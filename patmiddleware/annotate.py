@@ -17,7 +17,7 @@ Environ keys that are written, after everything below that a client could have s
 ``patmiddleware.credential``
     the :class:`~patmiddleware.model.Secret`, with ``keep_credential`` only.
 ``patmiddleware.pyramid``
-    the :class:`~patmiddleware.integrations.pyramid.PersonalAccessTokens` that let it through, in a Pyramid application.
+    the :class:`~patmiddleware.integrations.pyramid.Gate` that let it through, in a Pyramid application.
 
 Environ keys that are read: ``HTTP_AUTHORIZATION`` and the headers of API keys (removed once a credential was accepted),
 with sessions ``HTTP_COOKIE`` (their cookie is removed, others stay), ``HTTP_ORIGIN``, ``HTTP_X_ATLASSIAN_TOKEN``,

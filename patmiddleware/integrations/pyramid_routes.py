@@ -14,7 +14,7 @@ from ..routes import Route
 # Pyramid has no types: its registries and introspectables are of any.
 Untyped: TypeAlias = Any
 
-UNLIKELY = "any-7f3a"
+UNLIKELY = "any-word"
 """Stands for what may be any."""
 _TRIED = (UNLIKELY, "7", "a", "A", "7.7", "ab", "AB-7", "2026-01-31", "00000000-0000-4000-8000-000000000007")
 _TREE = re.compile(r"\*traverse$")
