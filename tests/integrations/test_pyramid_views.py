@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from wsgiref.validate import validator
 
 import pytest
 from gate import Answer, call, request
@@ -95,6 +96,19 @@ def told(answer: Answer) -> tuple[object, ...]:
     headers = [header for header in answer.headers if header[0] != "Content-Length"]
     body = answer.problem if answer.all("Content-Type") == ["application/problem+json"] and answer.body else {}
     return answer.status, headers, {**body, "request_id": "", "rule": "", "detail": ""}, bool(answer.body)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("scope", [None, "read", "write"])
+def test_every_answer_keeps_to_the_rules_of_wsgi(scope: str | None, method: str) -> None:
+    """Whoever gives it: the application, a view's demand, or the gate."""
+    site = Site({"policy": POLICY})
+    site.view("/view", require_scope="write")
+    strict = validator(site.app)
+
+    for path in ("/view", "/nowhere", "//"):
+        environ = request(path, None if scope is None else site.token(scope), method=method)
+        assert call(strict, environ).status in (200, 400, 401, 403, 404)
 
 
 def test_a_refusal_of_a_view_is_in_the_audit(tmp_path: Path) -> None:
