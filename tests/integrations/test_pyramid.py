@@ -346,6 +346,16 @@ def test_a_subrequest_shows_no_token_of_its_own() -> None:
     assert site.ask("/outer", site.token(owner="alice")).body == b"alice"
 
 
+@pytest.mark.parametrize("use_tweens", [True, False])
+def test_a_subrequest_brings_no_header_that_says_who_asks(use_tweens: bool) -> None:
+    """A batch may take its headers from a client: what is removed from requests is removed from theirs."""
+    site = Site()
+    site.view("/headers", lambda request: Response(" ".join(sorted(request.headers))))
+    site.view("/outer", asking("/headers", use_tweens, headers={"X-Forwarded-User": "root", "X-Colour": "red"}))
+
+    assert site.ask("/outer").body == b"Host X-Colour"
+
+
 def test_a_copy_of_a_request_is_judged_by_its_new_path() -> None:
     """Though it has the raw target of the request that it was copied from."""
     site = Site({"policy": Policy.from_dict(RULES)})

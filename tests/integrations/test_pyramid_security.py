@@ -159,6 +159,37 @@ def test_the_applications_own_security_policy_stays(how: str) -> None:
     assert (site.ask("/edit").status, site.ask("/edit").all("WWW-Authenticate")) == (403, [])
 
 
+class Nobody(Own):
+    """One that knows nobody."""
+
+    def identity(self, request: Any) -> None:  # type: ignore[override]
+        return None
+
+
+def test_who_is_nobody_to_another_policy_is_answered_as_pyramid_does() -> None:
+    """Whether a token would help is not ours to say."""
+    site = Site()
+    site.config.set_security_policy(Nobody())
+    site.view("/edit", permission="edit")
+
+    assert (site.ask("/edit").status, site.ask("/edit").all("WWW-Authenticate")) == (403, [])
+
+
+@pytest.mark.filterwarnings("ignore:Authentication and authorization policies:DeprecationWarning")
+def test_policies_of_the_older_kind_stay() -> None:
+    """Those of Pyramid 1, which Pyramid 2 still takes."""
+    from pyramid.authentication import RemoteUserAuthenticationPolicy
+    from pyramid.authorization import ACLAuthorizationPolicy
+
+    site = Site({"remote_user": "keep"})
+    site.config.set_authentication_policy(RemoteUserAuthenticationPolicy())
+    site.config.set_authorization_policy(ACLAuthorizationPolicy())
+    site.view("/who", lambda request: Response(f"{request.authenticated_userid}"))
+
+    assert site.ask("/who", REMOTE_USER="carol").body == b"carol"
+    assert site.ask("/who", site.token(), REMOTE_USER="carol").body == b"alice"
+
+
 def test_no_security_policy_is_set_where_it_is_switched_off() -> None:
     """Then Pyramid permits everything, as it does without one; demands of scopes still hold."""
     site = Site({"security_policy": False})

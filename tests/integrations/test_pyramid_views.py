@@ -71,6 +71,7 @@ REFUSED: list[tuple[str | None, dict[str, object]]] = [
     (None, {"errors": "jira", "realm": "here"}),
     ("Bearer wrong", {"errors": "jira"}),
     (None, {"accept": ["header:X-API-Key"]}),
+    (None, {"errors": lambda denied, status, request_id: ("text/plain", b"")}),
 ]
 
 
