@@ -52,7 +52,7 @@ def require_scope(view: Untyped, info: Untyped) -> Untyped:
         return view
     gate: Gate = info.registry[KEY]
     needed = _needed(demand, where := _named(info))
-    gate.check(needed, where)
+    gate.embedding.check(needed, where)
 
     def guarded(context: object, request: Untyped) -> Untyped:
         denied = gate.lacking(request, needed)

@@ -141,10 +141,6 @@ class Gate:
         """Give an environ that came through this gate; of any other, nothing."""
         return environ if environ.get(_GATE) is self else {}
 
-    def check(self, scopes: frozenset[str], where: str) -> None:
-        """Refuse the demand of a view that the policy does not know, by a ConfigurationError."""
-        self.embedding.check(scopes, where)
-
     def refused(self, denied: Denied, request: Untyped) -> Refused:
         """Tell the audit of a refusal, and give it as what can be raised, or returned."""
         status, headers, body = request.call_application(

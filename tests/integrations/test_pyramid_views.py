@@ -190,7 +190,9 @@ def test_static_files_not_found_and_exception_views_can_demand(tmp_path: Path) -
 
     site = Site({"policy": POLICY})
     site.config.add_route("files", "/files/*subpath")
-    site.config.add_view(static_view(str(tmp_path), use_subpath=True), route_name="files", require_scope="read")
+    site.config.add_view(
+        static_view(str(tmp_path), cache_max_age=None, use_subpath=True), route_name="files", require_scope="read"
+    )
     site.config.add_notfound_view(lambda request: Response("no such page", status=404), require_scope="read")
     site.view("/broken", broken)
     site.config.add_exception_view(lambda request: Response("details"), context=LookupError, require_scope="admin")
