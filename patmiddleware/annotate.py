@@ -16,6 +16,8 @@ Environ keys that are written, after everything below that a client could have s
     the same that stands in the audit line and in a refusal's body.
 ``patmiddleware.credential``
     the :class:`~patmiddleware.model.Secret`, with ``keep_credential`` only.
+``patmiddleware.pyramid``
+    the :class:`~patmiddleware.integrations.pyramid.Gate` that let it through, in a Pyramid application.
 
 Environ keys that are read: ``HTTP_AUTHORIZATION`` and the headers of API keys (removed once a credential was accepted),
 with sessions ``HTTP_COOKIE`` (their cookie is removed, others stay), ``HTTP_ORIGIN``, ``HTTP_X_ATLASSIAN_TOKEN``,
@@ -219,6 +221,21 @@ def annotate_none(environ: Environ, denied: Denied | None) -> None:
     environ[GRANT] = None
     if denied is not None:
         environ[DENIED] = denied
+
+
+_CALLER = (STATUS, GRANT, DENIED, REQUEST_ID, CREDENTIAL, *SERVER_SET, "REMOTE_ADDR", "HTTP_X_FORWARDED_FOR")
+_RAW = ("RAW_URI", "REQUEST_URI")
+
+
+def inherit(environ: Environ, outer: Environ) -> None:
+    """Make the caller of one request that of another, and forget the raw target, which is the other's where it is set.
+
+    Args:
+        environ: already scrubbed.
+        outer: annotated.
+    """
+    take_away(environ, (*_CALLER, *_RAW))
+    environ.update((key, outer[key]) for key in _CALLER if key in outer)
 
 
 def take_away(environ: Environ, keys: Iterable[str]) -> None:

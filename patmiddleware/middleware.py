@@ -9,7 +9,18 @@ from types import NoneType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .addresses import Addresses
-from .annotate import CREDENTIAL, GRANT, REQUEST_ID, SERVER_SET, Environ, Scrub, annotate, annotate_none, take_away
+from .annotate import (
+    CREDENTIAL,
+    GRANT,
+    REQUEST_ID,
+    SERVER_SET,
+    Environ,
+    Scrub,
+    annotate,
+    annotate_none,
+    inherit,
+    take_away,
+)
 from .audit import AuditLog
 from .backends import open_directory, open_store
 from .credentials import Carried, Carriers, credential, take
@@ -195,6 +206,24 @@ class PATMiddleware:
         """
         written = self._last_use.close(timeout)
         return (self._audit is None or self._audit.close(timeout)) and written
+
+    def within(self, outer: Environ, environ: Environ) -> Denied | None:
+        """Judge a request that the application makes of itself to answer another: as the same caller, by its own path.
+
+        A credential in it is not read: whoever calls has shown one already.
+
+        Args:
+            outer: the environ of the request that is answered; the gate let it through.
+            environ: of the inner request; it gets the grant of the outer one in the place of whatever it has.
+
+        Returns:
+            None: it may go on.
+        """
+        self._scrub.clean(environ)
+        inherit(environ, outer)
+        place = self._rules.place(environ)
+        decision = self._rules.decide(place, environ[GRANT], environ) if isinstance(place, Place) else place
+        return decision if isinstance(decision, Denied) else None
 
     def _decide(self, environ: Environ, wall: float) -> Verdict:
         place = self._rules.place(environ)

@@ -93,6 +93,17 @@ def test_all_of_ours_has_something_to_reach(rows: list[dict[str, Any]]) -> None:
     assert without == []
 
 
+def test_the_gate_in_pyramid_is_measured() -> None:
+    """Beside a policy that is written by hand."""
+    pytest.importorskip("pyramid", exc_type=ImportError)
+
+    done = run("--json", "--rounds", "1", module="benchmarks.in_pyramid")
+
+    assert done.returncode == 0, done.stderr
+    assert [row["name"] for row in json.loads(done.stdout)["rows"] if row["figure"] is None] == []
+    assert json.loads(done.stdout)["rows"][-1]["name"] == "policy by hand"
+
+
 def test_table_is_markdown(table: ModuleType) -> None:
     """Figures, ratios and bounds stand in columns; what was skipped says why."""
     rows = [

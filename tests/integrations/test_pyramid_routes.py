@@ -1,0 +1,118 @@
+"""The routes of a Pyramid application, as they are shown beside the rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from gate import call, request
+from pyramid_site import Site, say_grant
+
+from patmiddleware.integrations.pyramid_routes import UNLIKELY, example
+from patmiddleware.routes import Route
+
+from pyramid.security import NO_PERMISSION_REQUIRED  # isort: skip  # behind the line that skips
+
+PATTERNS = [
+    ("/", "/"),
+    ("things", "/things"),
+    ("/things/{id}", f"/things/{UNLIKELY}"),
+    (r"/things/{id:\d+}", "/things/7"),
+    (r"/things/{id:\d{4}-\d\d-\d\d}.json", "/things/2026-01-31.json"),
+    ("/things/{key:[A-Z]+-[0-9]+}/{name}", f"/things/AB-7/{UNLIKELY}"),
+    ("/{a}-{b}", f"/{UNLIKELY}-{UNLIKELY}"),
+    ("/old/:style/end", f"/old/{UNLIKELY}/end"),
+    ("/files/*rest", f"/files/{UNLIKELY}/{UNLIKELY}"),
+    ("/tree*traverse", "/tree"),
+    ("/{choice:new|old}/*rest", f"/{UNLIKELY}/{UNLIKELY}/{UNLIKELY}"),  # nobody guesses words
+]
+
+
+@pytest.mark.parametrize(("pattern", "expected"), PATTERNS)
+def test_an_example_is_made_of_a_pattern(pattern: str, expected: str) -> None:
+    """An unlikely word stands for what may be any, and something that fits for what may not."""
+    assert example(pattern) == expected
+
+
+@pytest.mark.parametrize("pattern", [pattern for pattern, _ in PATTERNS if "|" not in pattern])
+def test_an_example_is_served_by_its_route(pattern: str) -> None:
+    """Pyramid itself routes it there."""
+    site = Site()
+    site.config.add_route("one", pattern)
+    site.config.add_view(say_grant, route_name="one")
+
+    assert call(site.app, request(example(pattern))).body == b"nobody"
+
+
+def routes(site: Site) -> list[Route]:
+    site.config.commit()
+    return list(site.gate.routes())
+
+
+def test_routes_stand_in_the_order_that_they_match_with_their_demands() -> None:
+    """Every view of every route, with the methods that both take."""
+    site = Site()
+    site.config.route_prefix = "api"
+    site.config.add_route("thing", r"/things/{id:\d+}", request_method=("GET", "PUT"))
+    site.config.route_prefix = None
+    site.config.add_view(say_grant, route_name="thing", request_method="GET", require_scope="read")
+    site.config.add_view(say_grant, route_name="thing", request_method=("PUT", "POST"), require_scope=["write", "read"])
+    site.view("/any", require_scope=True)
+    site.view("/open")
+
+    assert routes(site) == [
+        route("thing", r"/api/things/{id:\d+}", "/api/things/7", ("GET", "HEAD"), frozenset({"read"})),
+        route("thing", r"/api/things/{id:\d+}", "/api/things/7", ("PUT",), frozenset({"read", "write"})),
+        route("/any", "/any", "/any", (), frozenset()),
+        route("/open", "/open", "/open"),
+    ]
+
+
+def route(name: str, path: str, example: str, methods: tuple[str, ...] = (), scopes: Any = None, **more: Any) -> Route:
+    return Route(name=name, path=path, example=example, methods=methods, scopes=scopes, **more)
+
+
+def test_permissions_are_shown() -> None:
+    """A view's own, or the application's default, unless the view says that it needs none."""
+    site = Site()
+    site.config.set_default_permission("view")
+    site.view("/own", permission="edit")
+    site.view("/default")
+    site.view("/none", permission=NO_PERMISSION_REQUIRED)
+
+    assert [(one.path, one.permission) for one in routes(site)] == [
+        ("/own", "edit"),
+        ("/default", "view"),
+        ("/none", None),
+    ]
+
+
+class Document:
+    """A resource."""
+
+
+def test_views_that_traversal_finds_are_shown() -> None:
+    """By their name, below whatever the tree is; but none that answers exceptions, and no static file elsewhere."""
+    site = Site()
+    site.config.add_view(say_grant, name="edit", context=Document, require_scope="write")
+    site.config.add_view(say_grant, context=Document)
+    site.config.add_notfound_view(say_grant)
+    site.config.add_forbidden_view(say_grant)
+    site.config.add_exception_view(say_grant, context=LookupError)
+    site.config.add_view(say_grant, context=ValueError)
+    site.config.add_route("elsewhere", "https://static.example.org/{file}")
+
+    edit, default = routes(site)
+
+    assert edit == route("edit", "*traverse/edit", "/edit", (), frozenset({"write"}))
+    assert (default.path, default.example) == ("*traverse/", "/")
+
+
+def test_static_files_are_shown() -> None:
+    """They are a route like any other: nothing guards them but the rules."""
+    site = Site()
+    site.config.add_static_view("static", "tests:services")
+
+    [files] = routes(site)
+
+    assert (files.path, files.scopes) == ("/static/*subpath", None)
