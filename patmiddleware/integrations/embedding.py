@@ -78,6 +78,11 @@ class Embedding:
         self._known = KnownScopes(self.policy)
 
     @property
+    def annotates(self) -> bool:
+        """Whether what brings no token comes through, for views to decide."""
+        return self.config.middleware.missing == "annotate"
+
+    @property
     def store(self) -> TokenReader:
         """Where tokens are found."""
         return self.middleware.store
