@@ -25,6 +25,7 @@ class Route:
         example: a path that it serves, to ask the rules about: an unlikely word stands for what may be any.
         methods: in upper case; empty: any.
         scopes: that its view demands; empty: any valid token. None: the view demands nothing.
+        permission: that the application demands besides, in its own words; None: none.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Route:
     example: str
     methods: tuple[str, ...] = ()
     scopes: frozenset[str] | None = None
+    permission: str | None = None
 
 
 @runtime_checkable

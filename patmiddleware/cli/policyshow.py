@@ -17,7 +17,8 @@ from ..routes import Routed, routed
 from . import terminal
 from .invocation import Invocation, common, pass_invocation
 from .policy import set_policy
-from .policyview import OBSERVES, condition, demand, guards, rule_document, warnings
+from .routeview import OBSERVES, guards, warnings
+from .ruleview import condition, demand, rule_document
 
 UNGUARDED = 1
 """The exit code of ``--strict`` where there are warnings."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from patmiddleware import Policy
-from patmiddleware.cli.policyview import guards, warnings
+from patmiddleware.cli.routeview import guards, warnings
 from patmiddleware.interfaces import AccessPolicy
 from patmiddleware.model import Allowed, Denied, Reason
 from patmiddleware.routes import Route, routed
@@ -552,6 +552,25 @@ def test_a_gate_without_a_policy() -> None:
 
     assert (open_.is_open, open_.needs(), open_.methods) == (True, "nothing", ("GET",))
     assert (guarded.is_open, guarded.needs()) == (False, "any valid token")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "rules", "expected"),
+    [
+        (None, "", "permission edit"),
+        (["read"], "", "scope read; permission edit"),
+        (None, "allow public", "permission edit"),
+        (None, "require write", "scope write; permission edit"),
+    ],
+)
+def test_a_permission_of_the_application(scopes: list[str] | None, rules: str, expected: str) -> None:
+    """It guards a route, in the application's own words."""
+    demanded = None if scopes is None else frozenset(scopes)
+    route = Route(name="r", path="/a", example="/a", methods=("GET",), scopes=demanded, permission="edit")
+
+    [guard] = guards(Gate(Policy.from_dict(rules_of(rules)), route))
+
+    assert (guard.needs(), guard.is_open, guard.is_public, guard.warning()) == (expected, False, False, None)
 
 
 def test_a_policy_that_observes_draws_a_warning() -> None:

@@ -1,4 +1,4 @@
-"""Rules as the commands show them, as JSON has them or in words; and what guards the routes of an application."""
+"""What guards the routes of an application: what their views demand, and what the rules say of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..model import Allowed, Denied, Reason
 from ..policy import Policy, Rule
 from ..routes import Route, Routed
 from ..rulebook import Rulebook
+from .ruleview import all_scopes, any_of, condition, demand, rule_document
 
 _ANY = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 """What is asked about where a view takes any method."""
@@ -21,62 +22,6 @@ _STRANGER = "192.0.2.1"
 
 
 OBSERVES = "the policy only observes: who lacks a scope or a rule is let in, and marked in the audit"
-
-
-def rule_document(rule: Rule) -> dict[str, object]:
-    """Give a rule as JSON has it."""
-    when = rule.when
-    return {
-        "id": rule.id,
-        "effect": rule.effect,
-        "methods": None if rule.methods is None else sorted(rule.methods),
-        "paths": [str(pattern) for pattern in rule.patterns],
-        "scopes": sorted(rule.scopes),
-        "groups": sorted(rule.groups),
-        "networks": [str(network) for network in rule.networks],
-        "public": rule.public,
-        "ignores_credentials": rule.ignore_credentials,
-        "limits_exempt": rule.limits_exempt,
-        "when": when
-        and {
-            "groups": sorted(when.groups),
-            "owners": sorted(when.owners),
-            "networks": [str(network) for network in when.networks],
-            "scopes": sorted(when.scopes),
-        },
-    }
-
-
-def demand(rule: Rule, waived: bool = False) -> str:
-    """Say what a rule asks for; empty for one that denies.
-
-    Args:
-        rule: to be told.
-        waived: whether scopes and groups don't count, since the path is public.
-    """
-    if rule.effect == "deny":
-        return ""
-    parts = [] if waived else [*_scopes(rule.scopes), *_any_of("group", rule.groups)]
-    if rule.effect == "allow" and not parts:
-        parts = ["no token"] if rule.public else ["any valid token"]
-    return ", ".join((*parts, *_any_of("network", map(str, rule.networks))))
-
-
-def condition(rule: Rule) -> str:
-    """Say which callers a rule is about; empty: any."""
-    if (when := rule.when) is None:
-        return ""
-    kinds = {"group": when.groups, "owner": when.owners, "network": map(str, when.networks), "scope": when.scopes}
-    return ", ".join(part for kind, names in kinds.items() for part in _any_of(kind, names))
-
-
-def _scopes(scopes: frozenset[str]) -> list[str]:
-    return [f"{'scope' if len(scopes) == 1 else 'scopes'} {' + '.join(sorted(scopes))}"] if scopes else []
-
-
-def _any_of(kind: str, names: Iterable[str]) -> list[str]:
-    found = " or ".join(sorted(names))
-    return [f"{kind} {found}"] if found else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +50,12 @@ class Guard:
     def is_public(self) -> bool:
         """Whether nobody needs a token, since a rule says so."""
         named = isinstance(self.decision, Allowed) and self.decision.rule is not None
-        return self.route.scopes is None and (named or self._is_waived()) and self._shut() is None
+        return not self._demands and (named or self._is_waived()) and self._shut() is None
 
     @property
     def is_open(self) -> bool:
         """Whether whoever brings no token gets in, though nothing says that this is meant."""
-        return self.route.scopes is None and isinstance(self.decision, Allowed) and not self.is_public
+        return not self._demands and isinstance(self.decision, Allowed) and not self.is_public
 
     @property
     def name(self) -> str:
@@ -132,7 +77,7 @@ class Guard:
             hint = "let the view demand a token; or write a require with scopes, or a public rule if that is meant"
             return f"{self.name}: nothing guards it: its view demands nothing, and {asked} ({hint})"
         if self.route.scopes is not None and (shut := self._shut()) is not None:
-            return f"{self.name}: its view demands a token, but nobody gets in: {shut}"
+            return f"{self.name}: its view demands a token, but nobody gets in with one: {shut}"
         return None
 
     def document(self) -> dict[str, object]:
@@ -143,6 +88,7 @@ class Guard:
             "path": self.route.path,
             "methods": list(self.methods),
             "view": None if scopes is None else sorted(scopes),
+            "permission": self.route.permission,
             "rules": [rule_document(rule) for rule in self.rules],
             "needs": self.needs(),
             "guarded": not self.is_open,
@@ -152,9 +98,17 @@ class Guard:
     def cells(self) -> tuple[str, ...]:
         """Give it as a row of a table: path, methods, view, rules, needs."""
         scopes = self.route.scopes
-        view = "" if scopes is None else "any valid token" if not scopes else " + ".join(sorted(scopes))
+        view = [] if scopes is None else all_scopes(scopes) or ["any valid token"]
         rules = ", ".join(rule.id if rule.effect == "allow" else f"{rule.effect} {rule.id}" for rule in self.rules)
-        return self.route.path, " ".join(self.methods), view, rules, self.needs()
+        return self.route.path, " ".join(self.methods), ", ".join([*view, *self._permission()]), rules, self.needs()
+
+    @property
+    def _demands(self) -> bool:
+        """Whether the application itself asks for something."""
+        return self.route.scopes is not None or self.route.permission is not None
+
+    def _permission(self) -> list[str]:
+        return [] if self.route.permission is None else [f"permission {self.route.permission}"]
 
     def _of(self, effect: str) -> list[Rule]:
         return [rule for rule in self.rules if rule.effect == effect]
@@ -181,10 +135,11 @@ class Guard:
         plain = len(allows) == 1 and not allows[0].public and allows[0].when is None
         alone, others = ([*allows], []) if plain else ([], [] if waived else allows)
         scopes = [rule.scopes for rule in (*alone, *always) if not waived]
-        yield from _scopes(frozenset[str]().union(self.route.scopes or (), *scopes)) or self._least(bool(others))
+        yield from all_scopes(frozenset[str]().union(self.route.scopes or (), *scopes)) or self._least(bool(others))
+        yield from self._permission()
         for rule in (*always, *alone):
-            yield from [] if waived else _any_of("group", rule.groups)
-            yield from _any_of("network", map(str, rule.networks))
+            yield from [] if waived else any_of("group", rule.groups)
+            yield from any_of("network", map(str, rule.networks))
         for rule in requires:
             if rule.when is not None and (told := demand(rule, waived)):
                 yield f"{told} if {condition(rule)}"
@@ -196,8 +151,11 @@ class Guard:
             yield "what the policy of its own asks"
 
     def _least(self, told: bool) -> list[str]:
-        """Say what is asked for where no scope is, and no alternatives tell it."""
-        return ["no token"] if self.is_public else [] if told and self.route.scopes is None else ["any valid token"]
+        """Say what is asked for where no scope is, and neither alternatives nor a permission tell it."""
+        if self.is_public:
+            return ["no token"]
+        told |= isinstance(self.decision, Allowed) and self.route.permission is not None
+        return [] if told and self.route.scopes is None else ["any valid token"]
 
 
 def _alternative(rule: Rule) -> str:
