@@ -40,7 +40,7 @@ class Route:
 class Routed(Protocol):
     """A gate that knows the routes of the application behind it.
 
-    One that refuses what brings no token says so by ``annotates = False``; without a word of it, it annotates.
+    One that refuses what brings no token says so by ``annotates = False``, here or on its ``embedding``.
     """
 
     policy: AccessPolicy | None
@@ -69,3 +69,9 @@ def routed(app: object) -> Routed | None:
 
 _LAYERS = 100
 """How many wrappers are looked behind."""
+
+
+def annotating(gate: Routed) -> bool:
+    """Say whether what brings no token comes through, for views to decide; so it is where a gate doesn't say."""
+    words = (getattr(one, "annotates", None) for one in (gate, getattr(gate, "embedding", None)))
+    return next((bool(word) for word in words if word is not None), True)

@@ -17,7 +17,7 @@ from ..routes import Routed, routed
 from . import terminal
 from .invocation import Invocation, common, pass_invocation
 from .policy import set_policy
-from .routeview import OBSERVES, guards, warnings
+from .routeview import HINT, OBSERVES, guards, warnings
 from .ruleview import condition, demand, rule_document
 
 UNGUARDED = 1
@@ -107,4 +107,6 @@ def _show_routes(invocation: Invocation, gate: Routed) -> list[str]:
     terminal.table(_ROUTES, [guard.cells() for guard in found], _STYLES)
     for words in told:
         terminal.note(f"Warning: {words}.")
+    if any(guard.is_open for guard in found):
+        terminal.note(HINT)
     return told

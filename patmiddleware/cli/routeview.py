@@ -11,7 +11,7 @@ from ..interfaces import AccessPolicy
 from ..issuance import KnownScopes
 from ..model import Allowed, Denied, Reason
 from ..policy import Policy, Rule
-from ..routes import Route, Routed
+from ..routes import Route, Routed, annotating
 from ..rulebook import Rulebook
 from .ruleview import all_scopes, any_of, condition, demand, rule_document
 
@@ -19,8 +19,8 @@ _ANY = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 """What is asked about where a view takes any method."""
 _STRANGER = "192.0.2.1"
 """Where a request comes from that no rule knows (RFC 5737 keeps this network for documentation)."""
-
-
+HINT = "Let a view demand a token, or write a require with scopes; or a public rule, if that is meant."
+"""What helps where nothing guards a route."""
 OBSERVES = "the policy only observes: who lacks a scope or a rule is let in, and marked in the audit"
 
 
@@ -74,8 +74,7 @@ class Guard:
         if self.is_open:
             ids = ", ".join(rule.id for rule in self._of("allow"))
             asked = f"allows ({ids}) are asked only of those who show a token" if ids else "no rule is about it"
-            hint = "let the view demand a token; or write a require with scopes, or a public rule if that is meant"
-            return f"{self.name}: nothing guards it: its view demands nothing, and {asked} ({hint})"
+            return f"{self.name}: nothing guards it: its view demands nothing, and {asked}"
         if self.route.scopes is not None and (shut := self._shut()) is not None:
             return f"{self.name}: its view demands a token, but nobody gets in with one: {shut}"
         return None
@@ -172,7 +171,7 @@ def _is_ours(policy: AccessPolicy | None) -> bool:
 
 def guards(gate: Routed) -> Iterator[Guard]:
     """Ask a gate about every route of its application: what it would say to whoever brings no token."""
-    annotates = bool(getattr(gate, "annotates", True))
+    annotates = annotating(gate)
     book = Rulebook(gate.policy, Addresses(), lenient=annotates)
     for route in gate.routes():
         alike: dict[object, Guard] = {}

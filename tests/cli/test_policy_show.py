@@ -403,7 +403,9 @@ def test_the_routes_as_a_table(shop: Place) -> None:
     assert result.exit_code == 0
     assert result.stdout.splitlines()[0].split("  ")[0] == "PATH"
     assert "/issues/<int:number>  GET HEAD" in result.stdout
-    assert result.stderr.startswith("Warning: GET HEAD /about (about): nothing guards it")
+    warning, hint = result.stderr.splitlines()
+    assert warning.startswith("Warning: GET HEAD /about (about): nothing guards it")
+    assert "public rule" in hint
 
 
 def test_the_routes_of_a_pyramid_application(shop: Place) -> None:
@@ -571,6 +573,22 @@ def test_a_permission_of_the_application(scopes: list[str] | None, rules: str, e
     [guard] = guards(Gate(Policy.from_dict(rules_of(rules)), route))
 
     assert (guard.needs(), guard.is_open, guard.is_public, guard.warning()) == (expected, False, False, None)
+
+
+def test_a_gate_says_whether_it_annotates() -> None:
+    """By itself, or by the embedding that it has; one that doesn't say is taken to."""
+    route = Route(name="r", path="/a", example="/a", methods=("GET",))
+
+    class Silent:
+        policy = None
+
+        def routes(self) -> list[Route]:
+            return [route]
+
+    class Embedded(Silent):
+        embedding = Gate(None, route, annotates=False)
+
+    assert [guard.is_open for gate in (Silent(), Embedded()) for guard in guards(gate)] == [True, False]
 
 
 def test_a_policy_that_observes_draws_a_warning() -> None:
