@@ -182,6 +182,9 @@ def _tables(settings: Mapping[str, object], folder: Path) -> tuple[dict[str, Any
         elif name != "config" and not _place(tables, name.split("."), settings[name]):
             above = name.rpartition(".")[0]
             problems.append(Problem(CONTRADICTION, name, f"can't stand beside {above}, which is no table"))
+    for table, main in _MAIN.items():
+        if {table, f"{table}.{main}"} <= settings.keys():
+            problems.append(Problem(CONTRADICTION, f"{table}.{main}", f"says the same as {table}", "leave one out"))
     return tables, path, problems
 
 

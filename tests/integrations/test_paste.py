@@ -220,6 +220,10 @@ WRONG = {
     "a second setting in the lines of one": (["realm = 5\n  other = 7"], "realm", "can't be printed"),
     "a value below a value": (["issuer = 5", "issuer.creators = a"], "issuer.creators", "no table"),
     "a value below a list": (["accept = bearer", "accept.x = 1"], "accept.x", "no table"),
+    "a policy said twice": (["policy = policy.toml", "policy.file = other.toml"], "policy.file", "the same as policy"),
+    "an empty list": (["accept ="], "accept", "at least 1"),
+    "a file that is no text": (["directory = static:binary.toml"], "{folder}/binary.toml", "is not TOML"),
+    "a settings file that is no text": (["config = binary.toml"], "config", "can't be read"),
     "an empty value": (["realm ="], "realm", "must not be empty"),
     "a name that ends in a dot": (["issuer. = 5"], "issuer.", "no such setting"),
     "a name of a dot": ([". = 5"], ".", "no such setting"),
@@ -236,6 +240,7 @@ WRONG = {
 @pytest.mark.parametrize(("lines", "name", "words"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_named_as_in_the_ini_file(folder: Path, lines: list[str], name: str, words: str) -> None:
     """The setting, and what is wrong with it."""
+    (folder / "binary.toml").write_bytes(b"\xff\xfe")
     store = [] if lines[0].startswith(("store", "config")) else ["store = memory:"]
 
     told = wrong(folder, *store, *lines)
