@@ -38,7 +38,10 @@ class Route:
 
 @runtime_checkable
 class Routed(Protocol):
-    """A gate that knows the routes of the application behind it."""
+    """A gate that knows the routes of the application behind it.
+
+    One that refuses what brings no token says so by ``annotates = False``, here or on its ``embedding``.
+    """
 
     policy: AccessPolicy | None
 
@@ -53,12 +56,22 @@ def routed(app: object) -> Routed | None:
     Args:
         app: a Flask or Pyramid application, or one that shows what it wraps as ``app``.
     """
-    seen: set[int] = set()
-    while app is not None and id(app) not in seen:
-        seen.add(id(app))
+    for _ in range(_LAYERS):  # some things show another one without end
         for holder in (getattr(app, "extensions", None), getattr(app, "registry", None)):
             gate = holder.get(KEY) if isinstance(holder, dict) else None
             if isinstance(gate, Routed):
                 return gate
-        app = getattr(app, "app", None)
+        inner = getattr(app, "app", None)
+        # What Flask hands to others is a method of the application: app.wsgi_app.
+        app = getattr(app, "__self__", None) if inner is None else inner
     return None
+
+
+_LAYERS = 100
+"""How many wrappers are looked behind."""
+
+
+def annotating(gate: Routed) -> bool:
+    """Say whether what brings no token comes through, for views to decide; so it is where a gate doesn't say."""
+    words = (getattr(one, "annotates", None) for one in (gate, getattr(gate, "embedding", None)))
+    return next((bool(word) for word in words if word is not None), True)

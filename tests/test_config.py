@@ -784,6 +784,38 @@ def test_an_application_that_fails_to_import_is_told_without_a_traceback(write: 
     assert [each.message for each in parts.problems] == ["importing failing_app fails: ValueError: no database"]
 
 
+@pytest.mark.parametrize(
+    ("text", "words", "message"),
+    [
+        (
+            "import sys; sys.exit('no database')",
+            "left_app:application",
+            "importing left_app fails: SystemExit: no database",
+        ),
+        (
+            "def make(): raise OSError('no database')",
+            "made_app:make()",
+            "calling made_app:make() fails: OSError: no database",
+        ),
+        ("def make(): pass", "none_app:make()", "none_app:make() is no WSGI application: it can't be called"),
+    ],
+)
+def test_an_application_that_ends_or_is_not_made_is_told(write: Write, text: str, words: str, message: str) -> None:
+    """Neither an exit at import nor what a factory raises ends the program."""
+    write(text, f"{words.partition(':')[0]}.py")
+
+    parts = open_parts(Config.from_file(write(STORE + f"[app]\nimport = '{words}'")))
+
+    assert [each.message for each in parts.problems] == [message]
+
+
+def test_an_application_that_a_factory_makes(write: Write) -> None:
+    """Two brackets call it."""
+    write("def make():\n    return print", "making_app.py")
+
+    assert open_parts(Config.from_file(write(STORE + "[app]\nimport = 'making_app:make()'"))).application is print
+
+
 def test_the_application_is_built(write: Write) -> None:
     """From a settings file comes a gate that lets a token of the store in, and nothing else."""
     write(APP, "own_app.py")

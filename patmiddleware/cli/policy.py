@@ -34,7 +34,7 @@ def policy() -> None:
 @pass_invocation
 def check(invocation: Invocation, file: Path | None) -> None:
     """Judge the policy in FILE, or the one that is set: all problems at once."""
-    found = Policy.from_file(file) if file else _set_policy(invocation)
+    found = Policy.from_file(file) if file else set_policy(invocation)
     warnings = [str(warning) for warning in getattr(found, "warnings", ())]
     document = {"rules": len(found.rules), "scopes": sorted(found.scopes), "warnings": warnings}
     words = f"The policy is sound: {len(found.rules)} rules; scopes {', '.join(sorted(found.scopes)) or 'none'}."
@@ -54,7 +54,7 @@ def explain(invocation: Invocation, method: str, path: str, id: str | None, addr
     \b
     patmiddleware policy explain POST /rest/api/2/issue --token ID
     """
-    rules = _set_policy(invocation)
+    rules = set_policy(invocation)
     token = known(invocation.store(), id) if id is not None else None
     told = _explained(rules, token, invocation.directory, _request(rules, method, path, address))
     if invocation.json:
@@ -112,7 +112,12 @@ class Told:
         return f"Refused: {asked}: {decision.reason}{rule}{needed}{detail}."
 
 
-def _set_policy(invocation: Invocation) -> Policy:
+def set_policy(invocation: Invocation) -> Policy:
+    """Give the policy that the settings name.
+
+    Raises:
+        RefusedError: when there is none.
+    """
     if invocation.policy is None:
         raise RefusedError("no policy is set: write [policy] into the settings file, or name a policy file")
     return invocation.policy

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from ..errors import BackendError, ConfigurationError, RefusedError
-from . import adopt, check, completion, demo, jira, policy, serve, store, terminal, token
+from . import adopt, check, completion, demo, jira, policy, policyshow, serve, store, terminal, token
 from .invocation import Invocation, common
 
 DONE, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -135,6 +135,7 @@ def commands() -> None:
 
 
 token.token.add_command(adopt.adopt)
+policy.policy.add_command(policyshow.show)
 for command in (
     demo.demo,
     serve.serve,

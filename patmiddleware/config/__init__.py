@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .application import application_of, forwarders_of
+from .application import application_of, forwarders_of, imported
 from .backends import StoreSettings, located
 from .build import (
     NOTHING_GIVEN,
@@ -39,6 +39,7 @@ __all__ = [
     "directory_of",
     "forwarders_of",
     "from_config",
+    "imported",
     "is_loopback",
     "lacks_tables",
     "located",

@@ -38,20 +38,52 @@ def application_of(config: Config, audit: AuditLog | None = None, vault: SealedV
     """
     if config.app.upstreams:
         return forwarders_of(config, audit, vault)
-    hint = 'write [app] import = "module:name"'
     if not config.app.import_:
-        either = f'{hint}, or upstream = "https://jira.example.org" to forward to it'
+        either = f'{_HINT}, or upstream = "https://jira.example.org" to forward to it'
         raise ConfigurationError(Problem(REQUIRED, "app.import", "is missing: there is nothing to serve", either))
-    module_name, _, name = config.app.import_.partition(":")
-    found = _module(module_name, config.path.parent)
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise _not_imported(f"{module_name} has no {name!r}", nearest(part, vars(found)))
-        found = getattr(found, part)
+    return imported(config.app.import_, config.path.parent)
+
+
+_HINT = 'write [app] import = "module:name"'
+
+
+def imported(words: str, folder: Path, setting: str = "app.import") -> WSGIApplication:
+    """Import an application: somebody else's code runs, and whatever goes wrong in it is told as a problem.
+
+    Args:
+        words: ``module:name``, or ``module:name()`` for what makes one.
+        folder: whose modules are found.
+        setting: where the words stand, for messages.
+
+    Raises:
+        ConfigurationError: when there is no such application, or making it fails.
+    """
+
+    def problem(message: str, hint: str = "") -> ConfigurationError:
+        return ConfigurationError(Problem(APPLICATION, setting, message, hint))
+
+    module, _, path = words.removesuffix("()").partition(":")
+    try:
+        found = _module(module, folder)
+    except (Exception, SystemExit) as error:
+        raise problem(f"importing {module} fails: {_told(error)}", f"try it: python -c 'import {module}'") from error
+    for name in path.split("."):
+        if not hasattr(found, name):
+            raise problem(f"{module} has no {path!r}", nearest(name, (each for each in dir(found) if each[0] != "_")))
+        found = getattr(found, name)
+    if callable(found) and words.endswith("()"):
+        try:
+            found = found()
+        except (Exception, SystemExit) as error:
+            raise problem(f"calling {words} fails: {_told(error)}") from error
     if not callable(found):
-        raise _not_imported(f"{config.app.import_} is no WSGI application: it can't be called", hint)
+        raise problem(f"{words} is no WSGI application: it can't be called", _HINT)
     application: WSGIApplication = found
     return application
+
+
+def _told(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def forwarders_of(config: Config, audit: AuditLog | None = None, vault: SealedVault | None = None) -> Mounts:
@@ -113,15 +145,7 @@ def session_of(config: Config) -> SessionSettings | None:
         return SessionSettings(path=upstream.mount or "/", origin=origin, secure=public.scheme == "https")
 
 
-def _not_imported(message: str, hint: str = "") -> ConfigurationError:
-    return ConfigurationError(Problem(APPLICATION, "app.import", message, hint))
-
-
 def _module(name: str, folder: Path) -> object:
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
-    try:
-        return importlib.import_module(name)
-    except Exception as error:  # somebody else's code runs here: whatever it raises is told as a problem
-        message = f"importing {name} fails: {type(error).__name__}: {error}"
-        raise _not_imported(message, f"try it: python -c 'import {name}'") from error
+    return importlib.import_module(name)

@@ -130,9 +130,9 @@ AUTH: Mapping[str, tuple[Mapping[str, Reader[Any]], tuple[str, ...]]] = {
 
 
 def application(value: object, place: Place) -> str:
-    """Read ``module:name``."""
+    """Read ``module:name``, or ``module:name()``."""
     words = text(value, place)
-    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*", words):
+    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?", words):
         raise place.problem(BAD_VALUE, f"{shown(words)} names no application", 'write "package.module:application"')
     return words
 

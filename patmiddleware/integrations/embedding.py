@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..annotate import DENIED, STATUS, Environ, grant_from
 from ..audit import AuditLog
 from ..config import Config, Given, Parts, open_parts
 from ..config.tables import TABLES, MiddlewareSettings
-from ..config.values import UNKNOWN, nearest
+from ..config.values import CONTRADICTION, UNKNOWN, nearest
 from ..errors import ConfigurationError, Problem, RefusedError
 from ..interfaces import AccessPolicy, Directory, TokenReader, TokenStore
 from ..issuance import KnownScopes
@@ -30,7 +30,11 @@ _WITHOUT = ("app", "server")
 _MAIN = {"store": "url", "directory": "url", "policy": "file", "audit": "to"}
 """Tables that one value may stand for."""
 _KNOWN = {"config", "clock", *(field.name for field in fields(MiddlewareSettings)), *TABLES} - {*_WITHOUT, "middleware"}
-_LISTS = ("accept", "trusted_proxies")
+_LISTS = {
+    *("accept", "trusted_proxies", "extra", "keep", "paths", "owners", "scopes"),
+    *("creators", "creators_for_others", "ordinary_scopes"),
+}
+"""Lists of words, which a text may hold with blanks or commas between."""
 _KINDS: Mapping[str, type] = {
     "store": TokenReader,
     "policy": AccessPolicy,
@@ -54,21 +58,30 @@ class Embedding:
             None: it is left out.
         prefix: that stands before each of them where they come from, for messages: ``PATMIDDLEWARE_``.
         folder: that relative paths start at.
+        missing: of the gate, where neither the settings nor their file say.
 
     Attributes:
         config: the settings, judged.
-        middleware: the gate; it annotates unless ``missing`` says otherwise.
+        middleware: the gate.
         policy: None where there is none; the same for ``directory`` and ``audit``.
 
     Raises:
         ConfigurationError: with all that is wrong, named as it stands in the settings.
     """
 
-    def __init__(self, app: WSGIApplication, settings: Mapping[str, object], *, prefix: str, folder: Path) -> None:
+    def __init__(
+        self,
+        app: WSGIApplication,
+        settings: Mapping[str, object],
+        *,
+        prefix: str,
+        folder: Path,
+        missing: Literal["annotate", "reject"] = "annotate",
+    ) -> None:
         settings = {name: value for name, value in settings.items() if value is not None}
         clock: Any = settings.get("clock", time.time)  # Any: the middleware judges it
         try:
-            self.config, parts = _opened(app, settings, folder)
+            self.config, parts = _opened(app, settings, folder, missing)
             if parts.problems or parts.middleware is None:
                 raise ConfigurationError(parts.problems)
         except ConfigurationError as error:
@@ -77,6 +90,11 @@ class Embedding:
         self.policy: AccessPolicy | None = self.middleware.policy
         self.directory, self.audit, self._clock = self.middleware.directory, parts.audit, clock
         self._known = KnownScopes(self.policy)
+
+    @property
+    def annotates(self) -> bool:
+        """Whether what brings no token comes through, for views to decide."""
+        return self.config.middleware.missing == "annotate"
 
     @property
     def store(self) -> TokenReader:
@@ -138,89 +156,103 @@ class Embedding:
         return self.middleware.refuse(denied, environ, start_response)
 
 
+def is_setting(name: str) -> bool:
+    """Say whether a flat setting of this name may be ours."""
+    return name in _KNOWN or name.partition(".")[0] in _KNOWN & TABLES.keys()
+
+
 _STORE = "an address, such as sqlite:///tokens.db"
 
 
-def _opened(app: WSGIApplication, settings: Mapping[str, object], folder: Path) -> tuple[Config, Parts]:
+def _opened(app: WSGIApplication, settings: Mapping[str, object], folder: Path, missing: str) -> tuple[Config, Parts]:
     objects: dict[str, Any] = {name: value for name, value in settings.items() if not isinstance(value, _PLAIN)}
     given = {name: objects[name] for name, kind in _KINDS.items() if isinstance(objects.get(name), kind)}
     options = {name: objects[name] for name in _OBJECTS if name in objects}
-    tables, path = _tables({name: settings[name] for name in settings if name not in {*given, *options}}, folder)
-    if "store" in given:
-        tables["store"] = {"url": "memory:"}  # never opened: the one in hand takes its place
-    if not tables.get("store"):
-        raise ConfigurationError("there is no store to find tokens in", setting="store", hint=_STORE)
-    limits = tables.get("issuer")
-    if isinstance(limits, IssuerLimits):
-        del tables["issuer"]
+    left = {name: settings[name] for name in settings if name not in {*given, *options}}
+    tables, path, problems = _tables(left, folder)
+    middleware = tables.setdefault("middleware", {})
+    if isinstance(middleware, dict):
+        middleware.setdefault("missing", missing)
+    if "store" not in given and not tables.get("store"):
+        problems.append(Problem("PAT-E001", "store", "there is no store to find tokens in", _STORE))
+    if "store" in given or not tables.get("store"):
+        tables["store"] = {"url": "memory:"}  # takes the place of what is not there, or is in hand already
+    limits = tables.pop("issuer") if isinstance(tables.get("issuer"), IssuerLimits) else None
     config = Config.from_dict(tables, path)
-    if isinstance(limits, IssuerLimits):
-        config = replace(config, issuer=limits)
-    return config, open_parts(config, given=Given(application=app, options=options, **given))
+    config = config if limits is None else replace(config, issuer=limits)
+    parts = open_parts(config, given=Given(application=app, options=options, **given))
+    return config, replace(parts, problems=(*problems, *parts.problems))
 
 
-def _tables(settings: Mapping[str, object], folder: Path) -> tuple[dict[str, Any], Path]:
-    """Give the tables that a settings file would have, and its path."""
-    path = folder / "patmiddleware.toml"
-    tables: dict[str, Any] = {}
+def _tables(settings: Mapping[str, object], folder: Path) -> tuple[dict[str, Any], Path, list[Problem]]:
+    """Give the tables that a settings file would have, its path, and what has no place in them."""
+    path, tables, problems = folder / "patmiddleware.toml", dict[str, Any](), list[Problem]()
     if "config" in settings:
         path = (folder / str(settings["config"])).absolute()
         tables = _file(path)
-    unknown = [name for name in settings if name.partition(".")[0] not in _KNOWN]
-    if unknown:
-        raise ConfigurationError(
-            Problem(UNKNOWN, name, "there is no such setting", nearest(name, _KNOWN)) for name in unknown
-        )
-    for name, value in settings.items():
-        if name != "config":
-            _place(tables, name.split("."), value)
-    tables.setdefault("middleware", {}).setdefault("missing", "annotate")
-    return tables, path
+    for name in sorted(settings, key=lambda name: name.count(".")):  # a table first, then what is said of its settings
+        if name.partition(".")[0] not in _KNOWN:
+            problems.append(Problem(UNKNOWN, name, "there is no such setting", nearest(name, _KNOWN)))
+        elif name != "config" and not _place(tables, name.split("."), settings[name]):
+            above = name.rpartition(".")[0]
+            problems.append(Problem(CONTRADICTION, name, f"can't stand beside {above}, which is no table"))
+    for table, main in _MAIN.items():
+        if {table, f"{table}.{main}"} <= settings.keys():
+            problems.append(Problem(CONTRADICTION, f"{table}.{main}", f"says the same as {table}", "leave one out"))
+    return tables, path, problems
 
 
 def _file(path: Path) -> dict[str, Any]:
     """Read a settings file, but for what it says of serving."""
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigurationError(Problem("PAT-E001", "config", f"{path} can't be read: {reason}")) from error
     return {name: table for name, table in tables.items() if name not in _WITHOUT}
 
 
-def _place(tables: dict[str, Any], names: list[str], value: object) -> None:
-    """Put a setting where a settings file has it."""
-    first, *rest = names
+def _place(tables: dict[str, Any], names: list[str], value: object) -> bool:
+    """Put a setting where a settings file has it; False: what stands there is no table."""
+    first = names[0]
     if first not in TABLES:
-        first, rest = "middleware", names
-    if rest:
-        *inner, last = rest
-        table = tables.setdefault(first, {})
-        for name in inner:
-            table = table.setdefault(name, {})
-        table[last] = _value(last, value)
-    elif first in _MAIN and isinstance(value, str | Path):
-        tables.setdefault(first, {})[_MAIN[first]] = str(value)
-    else:
-        tables[first] = value
+        names = ["middleware", *names]
+    found = _value(names, value)
+    if names == [first] and first in _MAIN and isinstance(found, str | list):
+        names = [first, _MAIN[first]]
+    *inner, last = names
+    table: Any = tables
+    for name in inner:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            return False
+    table[last] = found
+    return True
 
 
-def _value(name: str, value: object) -> object:
+def _value(names: list[str], value: object) -> object:
     """Read what stands as text in an ini file: a value of TOML, or the text itself."""
+    if isinstance(value, Path):
+        return str(value)
     if not isinstance(value, str):
         return list(value) if isinstance(value, tuple | set | frozenset) else value
+    is_list = not _LISTS.isdisjoint(names)
     try:
-        found = tomllib.loads(f"value = {value.strip()}")["value"]
-    except ValueError:
-        return value.replace(",", " ").split() if name in _LISTS else value
-    return found
+        found = tomllib.loads(f"value = {value.strip()}")
+    except (ValueError, RecursionError):
+        found = {}
+    if found.keys() != {"value"}:  # several lines may be several settings, which are not meant to be there
+        return value.replace(",", " ").split() if is_list else value
+    return [found["value"]] if is_list and isinstance(found["value"], str) else found["value"]
 
 
 def _named(problem: Problem, settings: Mapping[str, object], prefix: str) -> Problem:
     """Name a setting as it stands where it comes from; what a settings file says keeps its name."""
     table, _, rest = problem.setting.partition(".")
     short = table if rest == _MAIN.get(table) else rest if table == "middleware" else problem.setting
+    short = problem.setting if problem.setting in settings else short
     first, dot, rest = short.partition(".")
-    if Path(first).is_absolute() or ("config" in settings and first not in settings):
+    told = {first, problem.setting} & settings.keys()
+    if Path(first).is_absolute() or ("config" in settings and not told):
         return problem
     return replace(problem, setting=f"{prefix}{first.upper() if prefix.isupper() else first}{dot}{rest}")
