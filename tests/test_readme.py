@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import tomllib
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 from pages import ROOT
@@ -28,11 +29,21 @@ def blocks(language: str) -> list[str]:
     return [block.text for block in blocks_of(ROOT / "README.md", language)]
 
 
-def run(source: str) -> dict[str, object]:
-    """Run a block as a module."""
-    names: dict[str, object] = {"__name__": __name__}
-    exec(compile(source, "README.md", "exec"), names)
-    return names
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
+    """Run a block as a module in the folder of the test."""
+    module = types.ModuleType("readme_block")
+    module.__file__ = str(tmp_path / "readme_block.py")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    def run(source: str) -> dict[str, Any]:
+        exec(compile(source, module.__file__ or "", "exec"), vars(module))
+        return vars(module)
+
+    return run
+
+
+Run: TypeAlias = Callable[[str], dict[str, Any]]
 
 
 @pytest.fixture
@@ -44,32 +55,40 @@ def secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     return Issuer(open_store("sqlite:///tokens.db")).mint(owner="alice", name="ci", scopes={"read"}).secret
 
 
-def test_the_flask_application_greets_the_owner(secret: str) -> None:
-    """The five lines for Flask."""
+def test_the_flask_application_greets_the_owner(secret: str, run: Run) -> None:
+    """The lines for Flask."""
     pytest.importorskip("flask")
     [source] = [block for block in blocks("python") if "Flask" in block]
 
-    client = TestApp(run(source)["app"].wsgi_app)  # type: ignore[attr-defined]
+    client = TestApp(run(source)["app"])
 
     assert client.get("/reports", headers={"Authorization": f"Bearer {secret}"}).text == "Hello alice"
     assert client.get("/reports", status="*").status_int == 401
 
 
-def test_the_pyramid_application_is_guarded(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The five lines for Pyramid."""
+def test_the_pyramid_application_greets_the_owner(secret: str, run: Run) -> None:
+    """The lines for Pyramid."""
     pytest.importorskip("pyramid", exc_type=ImportError)
     [source] = [block for block in blocks("python") if "Configurator" in block]
-    monkeypatch.setitem(sys.modules, "myapp", types.ModuleType("myapp"))
-    monkeypatch.setitem(sys.modules, __name__, types.ModuleType(__name__))
 
-    client = TestApp(run(source)["main"]({}))  # type: ignore[operator]
+    client = TestApp(run(source)["main"]({}))
 
-    assert client.get("/nowhere", headers={"Authorization": f"Bearer {secret}"}, status="*").status_int == 404
-    assert client.get("/nowhere", status="*").status_int == 401
+    assert client.get("/reports", headers={"Authorization": f"Bearer {secret}"}).text == "Hello alice"
+    assert client.get("/reports", status="*").status_int == 401
+
+
+def test_any_application_is_guarded(secret: str, run: Run) -> None:
+    """The lines for WSGI."""
+    [source] = [block for block in blocks("python") if "def application" in block]
+
+    client = TestApp(run(source)["application"])
+
+    assert client.get("/", headers={"Authorization": f"Bearer {secret}"}).text == "Hello alice"
+    assert client.get("/", status="*").status_int == 401
 
 
 def test_a_token_is_made_from_python(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], run: Run
 ) -> None:
     """The lines that mint one."""
     pytest.importorskip("sqlalchemy", reason="needs the extra sql")
