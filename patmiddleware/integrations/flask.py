@@ -25,7 +25,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "flask":
         raise
-    raise ModuleNotFoundError("this needs Flask: run pip install 'flask>=3.1'", name="flask") from error
+    raise ModuleNotFoundError("this needs Flask: run pip install 'flask>=3'", name="flask") from error
 
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, Unauthorized
 from werkzeug.local import LocalProxy
