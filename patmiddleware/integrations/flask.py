@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 try:
-    from flask import Flask, Request, current_app, request
+    from flask import Flask, Request, current_app, request, request_started
 except ModuleNotFoundError as error:
     if error.name != "flask":
         raise
@@ -263,6 +263,8 @@ def require_scope(*scopes: str) -> Callable[[V], V]:
         hint = 'write @require_scope("read", "write"), or @require_scope() for any valid token'
         raise ConfigurationError("require_scope takes names of scopes", hint=hint)
     needed = frozenset(scopes)
+    # A decorator above a route is not what the application runs: where no gate looks after it, Flask's signal does.
+    request_started.connect(_without_gate)
 
     def decorate(view: V) -> V:
         return cast(V, _class(view, needed) if isinstance(view, type) else _guarded(view, needed))
@@ -305,6 +307,19 @@ def _class(cls: type, scopes: frozenset[str]) -> type:
 def _demand(scopes: frozenset[str]) -> None:
     gate = current_app.extensions.get(KEY)
     if not isinstance(gate, Gate):
-        message = f"a view of {current_app.name!r} demands a token, but there is no gate before the application"
-        raise ConfigurationError(message, hint="call PersonalAccessTokens(app)")
+        raise _no_gate(current_app.name)
     gate.demand(scopes, request.environ)
+
+
+def _without_gate(app: Flask, **more: object) -> None:
+    """Keep an application without a gate from running a view that demands a token."""
+    if isinstance(app.extensions.get(KEY), Gate) or request.endpoint is None:
+        return
+    view = app.view_functions.get(request.endpoint)
+    if view is not None and demanded(view, request.method) is not None:
+        raise _no_gate(app.name)
+
+
+def _no_gate(name: str) -> ConfigurationError:
+    message = f"a view of {name!r} demands a token, but there is no gate before the application"
+    return ConfigurationError(message, hint="call PersonalAccessTokens(app)")
