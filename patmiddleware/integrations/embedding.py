@@ -16,6 +16,7 @@ from ..config import Config, Given, Parts, open_parts
 from ..config.tables import TABLES, MiddlewareSettings
 from ..config.values import CONTRADICTION, UNKNOWN, nearest
 from ..errors import ConfigurationError, Problem, RefusedError
+from ..fields import check_scopes
 from ..interfaces import AccessPolicy, Directory, TokenReader, TokenStore
 from ..issuance import KnownScopes
 from ..issuer import Issuer, IssuerLimits
@@ -85,7 +86,8 @@ class Embedding:
             if parts.problems or parts.middleware is None:
                 raise ConfigurationError(parts.problems)
         except ConfigurationError as error:
-            raise ConfigurationError(_named(problem, settings, prefix) for problem in error.problems) from error
+            # The same once more, by other names: one traceback is enough, and the cause is the cause of both.
+            raise ConfigurationError(_named(each, settings, prefix) for each in error.problems) from error.__cause__
         self.middleware: PATMiddleware = parts.middleware
         self.policy: AccessPolicy | None = self.middleware.policy
         self.directory, self.audit, self._clock = self.middleware.directory, parts.audit, clock
@@ -121,10 +123,11 @@ class Embedding:
             where: the view, for the message.
 
         Raises:
-            ConfigurationError: when the policy does not know one; with the nearest that it knows.
+            ConfigurationError: when one can't be a scope, so that no token has it, or the policy does not know it; with
+                the nearest that it knows.
         """
         try:
-            self._known.check(scopes)
+            self._known.check(check_scopes(scopes))
         except RefusedError as error:
             raise ConfigurationError(str(error), setting=where) from None
 

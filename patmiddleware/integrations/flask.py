@@ -231,8 +231,13 @@ class PersonalAccessTokens:
         """Put the gate before an application, which shows it as ``app.extensions["patmiddleware"]``.
 
         Raises:
-            ConfigurationError: with all that is wrong, or when there is a gate before it already.
+            ConfigurationError: with all that is wrong, for what is no application, or when there is a gate before it
+                already.
         """
+        given: object = app  # where no type checker looks, it is the address of a store
+        if not isinstance(given, Flask):
+            hint = "write PersonalAccessTokens(app), and PATMIDDLEWARE_STORE in app.config or store=…"
+            raise ConfigurationError(f"a {type(given).__name__} is no Flask application", hint=hint)
         if KEY in app.extensions:
             raise ConfigurationError(f"there is a gate before {app.name!r} already", hint="call init_app once")
         settings = {**app.config.get_namespace(PREFIX), **self._options}

@@ -172,6 +172,17 @@ def test_a_settings_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         Embedding(Spy(), {"config": "none.toml"}, prefix="P_", folder=tmp_path)
 
 
+def test_what_is_wrong_is_told_once(tmp_path: Path) -> None:
+    """Under the name that stands in the application's settings, with the driver's own error as the cause."""
+    with pytest.raises(ConfigurationError) as wrong:
+        Embedding(Spy(), {"stoer": "memory:"}, prefix="P_", folder=tmp_path)
+    with pytest.raises(ConfigurationError) as missing:
+        Embedding(Spy(), {"config": "none.toml"}, prefix="P_", folder=tmp_path)
+
+    assert wrong.value.__cause__ is None
+    assert isinstance(missing.value.__cause__, FileNotFoundError)
+
+
 def test_scopes_that_the_policy_knows_may_be_demanded(ruled: Embedding) -> None:
     """Another is told with the view and the nearest name."""
     ruled.check(frozenset({"read", "write"}), "view 'notes'")

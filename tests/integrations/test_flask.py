@@ -131,6 +131,23 @@ def test_a_second_gate_is_refused() -> None:
         PersonalAccessTokens(app, store="memory:")
 
 
+def test_what_is_no_application_is_refused() -> None:
+    """The store in its place is told, without what may be a password in its address."""
+    address: Any = "postgresql://pat:hunter2@db/tokens"
+
+    with pytest.raises(ConfigurationError, match=r"a str is no Flask application .*Tokens\(app\)") as told:
+        PersonalAccessTokens(address)
+    assert "hunter2" not in str(told.value)
+
+
+def test_what_can_be_no_scope_is_told_at_start() -> None:
+    """Two names in one text: no token could ever have that, whether there is a policy or not."""
+    app = flask()
+
+    with pytest.raises(ConfigurationError, match=r"view 'notes': 'read write' can't be a scope: no blanks"):
+        app.add_url_rule("/", "notes", require_scope("read write")(showing()))
+
+
 def test_one_extension_serves_several_applications() -> None:
     """Each has its own gate, with its own settings."""
     tokens, apps = PersonalAccessTokens(), []
