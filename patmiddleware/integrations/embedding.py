@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -164,6 +166,27 @@ def is_setting(name: str) -> bool:
     return name in _KNOWN or name.partition(".")[0] in _KNOWN & TABLES.keys()
 
 
+def check_prefix(names: Iterable[object], prefix: str) -> None:
+    """Refuse what is likely meant for us, but under a misspelt prefix: nobody would read it, and no rule would hold.
+
+    Args:
+        names: of all settings that the application has.
+        prefix: of ours.
+
+    Raises:
+        ConfigurationError: with each of them.
+    """
+    ours = prefix[:-1].casefold()
+    found = {name: _WORD.match(name) for name in names if isinstance(name, str) and not name.startswith(prefix)}
+    words = {name: match[0].casefold() for name, match in found.items() if match is not None}
+    if wrong := [name for name, word in words.items() if get_close_matches(word, [ours], 1, _ALIKE)]:
+        hint = f"ours begin with {prefix}"
+        raise ConfigurationError(Problem(UNKNOWN, name, "nobody reads this setting", hint) for name in wrong)
+
+
+_WORD = re.compile(r"[A-Za-z0-9]+")
+_ALIKE = 0.9
+"""A letter or two amiss; middleware alone is another word."""
 _STORE = "an address, such as sqlite:///tokens.db"
 
 

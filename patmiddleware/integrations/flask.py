@@ -38,7 +38,7 @@ from ..issuer import Issuer
 from ..model import Denied, Grant
 from ..reject import ROWS, explanation
 from ..routes import KEY, Route
-from .embedding import Embedding
+from .embedding import Embedding, check_prefix
 from .flask_commands import Tokens
 from .flask_views import Demand, View, demanded, demanded_by, example, guarding, judged_later
 
@@ -240,6 +240,7 @@ class PersonalAccessTokens:
             raise ConfigurationError(f"a {type(given).__name__} is no Flask application", hint=hint)
         if KEY in app.extensions:
             raise ConfigurationError(f"there is a gate before {app.name!r} already", hint="call init_app once")
+        check_prefix(app.config, PREFIX)
         settings = {**app.config.get_namespace(PREFIX), **self._options}
         folder = Path(app.config.root_path)
         embedding = Embedding(app.wsgi_app, settings, prefix=PREFIX, folder=folder)

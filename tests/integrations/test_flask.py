@@ -131,6 +131,15 @@ def test_a_second_gate_is_refused() -> None:
         PersonalAccessTokens(app, store="memory:")
 
 
+def test_a_setting_under_a_misspelt_prefix_is_refused() -> None:
+    """Its rules would not hold, and nobody would know."""
+    app = Flask("misspelt")
+    app.config["PATMIDDLWARE_POLICY"] = "policy.toml"
+
+    with pytest.raises(ConfigurationError, match="PATMIDDLWARE_POLICY: nobody reads this setting"):
+        PersonalAccessTokens(app, store="memory:")
+
+
 def test_what_is_no_application_is_refused() -> None:
     """The store in its place is told, without what may be a password in its address."""
     address: Any = "postgresql://pat:hunter2@db/tokens"
