@@ -138,5 +138,5 @@ def _network(value: object) -> Network:
 
 def _collection(what: str, values: object) -> tuple[object, ...]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise RefusedError(f"{what} must be a collection, not {type(values).__name__}")
+        raise RefusedError(f'{what} must be a collection, such as {{"one", "another"}}, not {type(values).__name__}')
     return tuple(values)

@@ -122,6 +122,26 @@ def test_a_text_is_no_collection() -> None:
         assert_granted(refusal(Reason.MISSING), scopes="write")
 
 
+def test_a_reason_may_be_its_word() -> None:
+    """As the audit writes it; any other is told, with what to write."""
+    app = of_wsgi(MemoryStore())
+    response = TestApp(app).get("/", status=401)
+    word: Any = "missing"
+    other: Any = "mising"
+
+    assert assert_refused(response, word) == assert_refused(response, Reason.MISSING)
+    with pytest.raises(ConfigurationError, match=r"reason: 'mising' is none \(such as Reason.MISSING\)"):
+        assert_refused(response, other)
+
+
+def test_a_token_of_another_store_is_told_of(mint: Callable[..., Minted]) -> None:
+    """The gate under test was not given the store of ``mint``, which is forgotten easily."""
+    client = TokenTestApp(of_wsgi(MemoryStore()), mint())
+
+    with pytest.raises(AssertionError, match=r"the token is not valid: has the gate the store .*pat_store"):
+        assert_granted(client.get("/", status=401))
+
+
 def test_what_the_body_says_is_given() -> None:
     """For whatever else a test wants to know."""
     said = assert_refused(refusal(Reason.INSUFFICIENT_SCOPE, **FIELDS), Reason.INSUFFICIENT_SCOPE)

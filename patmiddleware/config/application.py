@@ -45,6 +45,10 @@ def application_of(config: Config, audit: AuditLog | None = None, vault: SealedV
 
 
 _HINT = 'write [app] import = "module:name"'
+_ARGUMENTS = (
+    "it is called without arguments; if it wants some, name an application that a module makes with them, such as "
+    'application = pyramid.paster.get_app("app.ini")'
+)
 
 
 def imported(words: str, folder: Path, setting: str = "app.import") -> WSGIApplication:
@@ -75,7 +79,8 @@ def imported(words: str, folder: Path, setting: str = "app.import") -> WSGIAppli
         try:
             found = found()
         except (Exception, SystemExit) as error:
-            raise problem(f"calling {words} fails: {_told(error)}") from error
+            hint = _ARGUMENTS if isinstance(error, TypeError) else ""
+            raise problem(f"calling {words} fails: {_told(error)}", hint) from error
     if not callable(found):
         raise problem(f"{words} is no WSGI application: it can't be called", _HINT)
     application: WSGIApplication = found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +18,7 @@ from ..config import Config, Given, Parts, open_parts
 from ..config.tables import TABLES, MiddlewareSettings
 from ..config.values import CONTRADICTION, UNKNOWN, nearest
 from ..errors import ConfigurationError, Problem, RefusedError
+from ..fields import check_scopes
 from ..interfaces import AccessPolicy, Directory, TokenReader, TokenStore
 from ..issuance import KnownScopes
 from ..issuer import Issuer, IssuerLimits
@@ -85,7 +88,8 @@ class Embedding:
             if parts.problems or parts.middleware is None:
                 raise ConfigurationError(parts.problems)
         except ConfigurationError as error:
-            raise ConfigurationError(_named(problem, settings, prefix) for problem in error.problems) from error
+            # The same once more, by other names: one traceback is enough, and the cause is the cause of both.
+            raise ConfigurationError(_named(each, settings, prefix) for each in error.problems) from error.__cause__
         self.middleware: PATMiddleware = parts.middleware
         self.policy: AccessPolicy | None = self.middleware.policy
         self.directory, self.audit, self._clock = self.middleware.directory, parts.audit, clock
@@ -121,10 +125,11 @@ class Embedding:
             where: the view, for the message.
 
         Raises:
-            ConfigurationError: when the policy does not know one; with the nearest that it knows.
+            ConfigurationError: when one can't be a scope, so that no token has it, or the policy does not know it; with
+                the nearest that it knows.
         """
         try:
-            self._known.check(scopes)
+            self._known.check(check_scopes(scopes))
         except RefusedError as error:
             raise ConfigurationError(str(error), setting=where) from None
 
@@ -161,6 +166,27 @@ def is_setting(name: str) -> bool:
     return name in _KNOWN or name.partition(".")[0] in _KNOWN & TABLES.keys()
 
 
+def check_prefix(names: Iterable[object], prefix: str) -> None:
+    """Refuse what is likely meant for us, but under a misspelt prefix: nobody would read it, and no rule would hold.
+
+    Args:
+        names: of all settings that the application has.
+        prefix: of ours.
+
+    Raises:
+        ConfigurationError: with each of them.
+    """
+    ours = prefix[:-1].casefold()
+    found = {name: _WORD.match(name) for name in names if isinstance(name, str) and not name.startswith(prefix)}
+    words = {name: match[0].casefold() for name, match in found.items() if match is not None}
+    if wrong := [name for name, word in words.items() if get_close_matches(word, [ours], 1, _ALIKE)]:
+        hint = f"ours begin with {prefix}"
+        raise ConfigurationError(Problem(UNKNOWN, name, "nobody reads this setting", hint) for name in wrong)
+
+
+_WORD = re.compile(r"[A-Za-z0-9]+")
+_ALIKE = 0.9
+"""A letter or two amiss; middleware alone is another word."""
 _STORE = "an address, such as sqlite:///tokens.db"
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 try:
-    from flask import Flask, Request, current_app, request
+    from flask import Flask, Request, current_app, request, request_started
 except ModuleNotFoundError as error:
     if error.name != "flask":
         raise
@@ -38,7 +38,7 @@ from ..issuer import Issuer
 from ..model import Denied, Grant
 from ..reject import ROWS, explanation
 from ..routes import KEY, Route
-from .embedding import Embedding
+from .embedding import Embedding, check_prefix
 from .flask_commands import Tokens
 from .flask_views import Demand, View, demanded, demanded_by, example, guarding, judged_later
 
@@ -231,10 +231,16 @@ class PersonalAccessTokens:
         """Put the gate before an application, which shows it as ``app.extensions["patmiddleware"]``.
 
         Raises:
-            ConfigurationError: with all that is wrong, or when there is a gate before it already.
+            ConfigurationError: with all that is wrong, for what is no application, or when there is a gate before it
+                already.
         """
+        given: object = app  # where no type checker looks, it is the address of a store
+        if not isinstance(given, Flask):
+            hint = "write PersonalAccessTokens(app), and PATMIDDLEWARE_STORE in app.config or store=…"
+            raise ConfigurationError(f"a {type(given).__name__} is no Flask application", hint=hint)
         if KEY in app.extensions:
             raise ConfigurationError(f"there is a gate before {app.name!r} already", hint="call init_app once")
+        check_prefix(app.config, PREFIX)
         settings = {**app.config.get_namespace(PREFIX), **self._options}
         folder = Path(app.config.root_path)
         embedding = Embedding(app.wsgi_app, settings, prefix=PREFIX, folder=folder)
@@ -263,6 +269,8 @@ def require_scope(*scopes: str) -> Callable[[V], V]:
         hint = 'write @require_scope("read", "write"), or @require_scope() for any valid token'
         raise ConfigurationError("require_scope takes names of scopes", hint=hint)
     needed = frozenset(scopes)
+    # A decorator above a route is not what the application runs: where no gate looks after it, Flask's signal does.
+    request_started.connect(_without_gate)
 
     def decorate(view: V) -> V:
         return cast(V, _class(view, needed) if isinstance(view, type) else _guarded(view, needed))
@@ -305,6 +313,19 @@ def _class(cls: type, scopes: frozenset[str]) -> type:
 def _demand(scopes: frozenset[str]) -> None:
     gate = current_app.extensions.get(KEY)
     if not isinstance(gate, Gate):
-        message = f"a view of {current_app.name!r} demands a token, but there is no gate before the application"
-        raise ConfigurationError(message, hint="call PersonalAccessTokens(app)")
+        raise _no_gate(current_app.name)
     gate.demand(scopes, request.environ)
+
+
+def _without_gate(app: Flask, **more: object) -> None:
+    """Keep an application without a gate from running a view that demands a token."""
+    if isinstance(app.extensions.get(KEY), Gate) or request.endpoint is None:
+        return
+    view = app.view_functions.get(request.endpoint)
+    if view is not None and demanded(view, request.method) is not None:
+        raise _no_gate(app.name)
+
+
+def _no_gate(name: str) -> ConfigurationError:
+    message = f"a view of {name!r} demands a token, but there is no gate before the application"
+    return ConfigurationError(message, hint="call PersonalAccessTokens(app)")

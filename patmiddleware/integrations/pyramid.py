@@ -28,6 +28,7 @@ try:
     )
     from pyramid.settings import asbool
 
+    from .embedding import check_prefix
     from .pyramid_gate import PREFIX, Gate, Granted, Refused
     from .pyramid_security import TokenSecurityPolicy, forbidden
 except ImportError as error:
@@ -75,6 +76,7 @@ def includeme(config: Untyped) -> None:
     registry = config.registry
     if KEY in registry:
         raise ConfigurationError("the gate stands before this application already", hint="include it once")
+    check_prefix(config.get_settings(), PREFIX)
     found = {name: value for name, value in config.get_settings().items() if name.startswith(PREFIX)}
     settings = {name.removeprefix(PREFIX): value for name, value in found.items()}
     secures = asbool(settings.pop(_POLICY, True))

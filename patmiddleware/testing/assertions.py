@@ -41,11 +41,14 @@ def assert_refused(
 
     Raises:
         AssertionError: with what came, what was expected and the request's id.
-        ConfigurationError: when one text stands for a collection.
+        ConfigurationError: when one text stands for a collection, or the reason is none.
 
     Source: RFC 6750, section 3.
     """
     __tracebackhide__ = True
+    if reason not in ROWS:
+        raise ConfigurationError(f"{reason!r} is none", setting="reason", hint="such as Reason.MISSING")
+    reason = Reason(reason)  # its word is taken for it
     expected: dict[str, object] = {}
     for name, names in (("needed", needed), ("held", held)):
         if isinstance(names, str):
@@ -85,12 +88,20 @@ def assert_granted(response: object, *, owner: str | None = None, scopes: Collec
     answer = Answer.of(response)
     grant = grant_from(answer.environ)
     if grant is None or answer.environ.get(STATUS) != "confirmed":
-        wrong = ["no grant is seen: the gate let no token pass, or the client shows none (see with_token)"]
+        seen = "no grant is seen: the gate let no token pass, or the client shows none (see with_token)"
+        wrong = [seen, *_unknown(answer)]
     else:
         wrong = [*_wrong_grant(answer, grant, owner, scopes)]
     if wrong or grant is None:
         raise AssertionError(_message(f"granted{'' if owner is None else f' to {owner}'}", answer, wrong))
     return grant
+
+
+def _unknown(answer: Answer) -> Iterator[str]:
+    """Say what is most often amiss where a token is not valid: the gate under test has another store or clock."""
+    bearer = answer.bearer()
+    if bearer is not None and bearer.get("error") == "invalid_token":
+        yield "the token is not valid: has the gate the store that it was made in (pat_store), and the same clock?"
 
 
 def _wrong_answer(answer: Answer, reason: Reason, expected: dict[str, object]) -> Iterator[str]:

@@ -254,7 +254,7 @@ def test_what_is_no_database_is_refused(file: Path, opener: Callable[[str], obje
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     """No folder is made: it is more likely a mistake."""
-    with pytest.raises(ConfigurationError, match=r"tokens\.db can't be opened: No such file or directory"):
+    with pytest.raises(ConfigurationError, match=r"tokens\.db: its folder does not exist \(run: mkdir -p .*missing\)"):
         SQLStore(f"sqlite:///{tmp_path}/missing/tokens.db")
 
 

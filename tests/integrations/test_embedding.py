@@ -28,7 +28,7 @@ from patmiddleware import (
 )
 from patmiddleware.backends.chain import ChainReader
 from patmiddleware.backends.memory import MemoryStore
-from patmiddleware.integrations.embedding import Embedding
+from patmiddleware.integrations.embedding import Embedding, check_prefix
 from patmiddleware.testing import FakeClock
 
 POLICY = """
@@ -170,6 +170,45 @@ def test_a_settings_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     """With its path."""
     with pytest.raises(ConfigurationError, match=r"P_CONFIG: .*/none\.toml can't be read"):
         Embedding(Spy(), {"config": "none.toml"}, prefix="P_", folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "name", "told"),
+    [
+        ("PATMIDDLEWARE_", "PATMIDDLEWARE_POLICY", False),
+        ("PATMIDDLEWARE_", "PATMIDLEWARE_POLICY", True),
+        ("PATMIDDLEWARE_", "PATMIDDLEWRAE_POLICY", True),
+        ("PATMIDDLEWARE_", "PATMIDDLEWARE.POLICY", True),
+        ("PATMIDDLEWARE_", "patmiddleware_policy", True),
+        ("PATMIDDLEWARE_", "MIDDLEWARE_POLICY", False),
+        ("PATMIDDLEWARE_", "SECRET_KEY", False),
+        ("PATMIDDLEWARE_", "", False),
+        ("patmiddleware.", "patmiddleware.policy", False),
+        ("patmiddleware.", "patmiddlewar.policy", True),
+        ("patmiddleware.", "patmiddleware_policy", True),
+        ("patmiddleware.", "pyramid.includes", False),
+    ],
+)
+def test_a_misspelt_prefix_is_told(prefix: str, name: str, told: bool) -> None:
+    """A policy that nobody reads would be one that nobody misses; what is somebody else's is left alone."""
+    try:
+        check_prefix([name, "OTHER", 5], prefix)
+        found = ""
+    except ConfigurationError as error:
+        found = str(error)
+
+    assert found == (f"PAT-E103 {name}: nobody reads this setting (ours begin with {prefix})" if told else "")
+
+
+def test_what_is_wrong_is_told_once(tmp_path: Path) -> None:
+    """Under the name that stands in the application's settings, with the driver's own error as the cause."""
+    with pytest.raises(ConfigurationError) as wrong:
+        Embedding(Spy(), {"stoer": "memory:"}, prefix="P_", folder=tmp_path)
+    with pytest.raises(ConfigurationError) as missing:
+        Embedding(Spy(), {"config": "none.toml"}, prefix="P_", folder=tmp_path)
+
+    assert wrong.value.__cause__ is None
+    assert isinstance(missing.value.__cause__, FileNotFoundError)
 
 
 def test_scopes_that_the_policy_knows_may_be_demanded(ruled: Embedding) -> None:

@@ -131,6 +131,32 @@ def test_a_second_gate_is_refused() -> None:
         PersonalAccessTokens(app, store="memory:")
 
 
+def test_a_setting_under_a_misspelt_prefix_is_refused() -> None:
+    """Its rules would not hold, and nobody would know."""
+    app = Flask("misspelt")
+    app.config["PATMIDDLWARE_POLICY"] = "policy.toml"
+
+    with pytest.raises(ConfigurationError, match="PATMIDDLWARE_POLICY: nobody reads this setting"):
+        PersonalAccessTokens(app, store="memory:")
+
+
+def test_what_is_no_application_is_refused() -> None:
+    """The store in its place is told, without what may be a password in its address."""
+    address: Any = "postgresql://pat:hunter2@db/tokens"
+
+    with pytest.raises(ConfigurationError, match=r"a str is no Flask application .*Tokens\(app\)") as told:
+        PersonalAccessTokens(address)
+    assert "hunter2" not in str(told.value)
+
+
+def test_what_can_be_no_scope_is_told_at_start() -> None:
+    """Two names in one text: no token could ever have that, whether there is a policy or not."""
+    app = flask()
+
+    with pytest.raises(ConfigurationError, match=r"view 'notes': 'read write' can't be a scope: no blanks"):
+        app.add_url_rule("/", "notes", require_scope("read write")(showing()))
+
+
 def test_one_extension_serves_several_applications() -> None:
     """Each has its own gate, with its own settings."""
     tokens, apps = PersonalAccessTokens(), []
@@ -687,14 +713,47 @@ def test_a_handler_may_start_from_the_gates_answer() -> None:
 # --- closed -----------------------------------------------------------------------------------------------------
 
 
-def test_without_a_gate_a_view_is_closed() -> None:
-    """Where nobody initialised the extension, it says what to do."""
-    app = Flask("bare")
+def registered_below(app: Flask, view: Any) -> None:
+    app.add_url_rule("/", view_func=require_scope()(view))
+
+
+def registered_above(app: Flask, view: Any) -> None:
+    require_scope()(app.get("/")(view))
+
+
+def registered_in_a_blueprint(app: Flask, view: Any) -> None:
+    pages = Blueprint("pages", __name__)
+    require_scope()(pages.get("/")(view))
+    app.register_blueprint(pages)
+
+
+def registered_as_a_method(app: Flask, view: Any) -> None:
+    get = staticmethod(require_scope()(view))
+    app.add_url_rule("/", view_func=type("Page", (MethodView,), {"get": get}).as_view("page"))
+
+
+@pytest.mark.parametrize(
+    "register", [registered_below, registered_above, registered_in_a_blueprint, registered_as_a_method]
+)
+def test_without_a_gate_a_view_is_closed(register: Callable[[Flask, Any], None]) -> None:
+    """Where nobody initialised the extension, it says what to do, also where the route has the bare function."""
+    app, ran = Flask("bare"), []
     app.config["TESTING"] = True
-    app.add_url_rule("/", view_func=require_scope()(showing()))
+    register(app, lambda: ran.append(1) or "ok")
 
     with pytest.raises(ConfigurationError, match=r"no gate before the application .*PersonalAccessTokens\(app\)"):
         app.test_client().get("/")
+    assert ran == []
+
+
+def test_without_a_gate_what_demands_nothing_is_open() -> None:
+    """An application beside, in the same process, is none of ours; nor is what is not found."""
+    app = Flask("beside")
+    app.add_url_rule("/", view_func=showing())
+
+    assert [app.test_client().get(path).status_code for path in ("/nowhere", "/static/none")] == [404, 404]
+    app.view_functions["view"] = lambda: "ok"
+    assert app.test_client().get("/").text == "ok"
 
 
 def test_a_request_that_goes_around_the_gate_is_refused() -> None:

@@ -90,6 +90,14 @@ def test_a_wrong_setting_is_told_when_it_is_included(settings: dict[str, object]
         config.include(INCLUDED)
 
 
+def test_a_setting_under_a_misspelt_prefix_is_refused() -> None:
+    """Its rules would not hold, and nobody would know."""
+    config = Configurator(settings={"patmiddleware.store": "memory:", "patmidleware.policy": "policy.toml"})
+
+    with pytest.raises(ConfigurationError, match=r"patmidleware\.policy: nobody reads this setting"):
+        config.include(INCLUDED)
+
+
 def test_two_gates_are_one_too_many() -> None:
     """Pyramid itself leaves a second ``include`` out; what comes round that is an error."""
     from patmiddleware.integrations.pyramid import includeme

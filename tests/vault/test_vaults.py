@@ -353,7 +353,7 @@ WRONG = {
     "a host": ("file://host/x", "names a host where a path should be"),
     "in memory": ("sqlite://", "SQLite in memory is no"),
     "no folder": ("file:/nowhere/at/all", "its folder does not exist"),
-    "no folder of a database": ("sqlite:////nowhere/at/all", "can't be opened: No such file or directory"),
+    "no folder of a database": ("sqlite:////nowhere/at/all", "its folder does not exist .run: mkdir -p /nowhere/at"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 import stat
 import time
@@ -126,6 +127,9 @@ def _claim(path: Path) -> None:
     (SQLite, How To Corrupt, section 2.2).
     """
     try:
+        if not path.parent.is_dir():
+            hint = f"run: mkdir -p {shlex.quote(str(path.parent))}"
+            raise ConfigurationError(f"{path}: its folder does not exist", setting="store", hint=hint)
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         found = path.stat()
