@@ -38,6 +38,7 @@ def played(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     return run(page, folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.stem)
 def test_a_page_runs(page: Path, tmp_path: Path) -> None:
     """Its files, its Python and the commands behind a prompt, in order, in an empty folder."""

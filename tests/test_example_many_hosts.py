@@ -22,6 +22,8 @@ from patmiddleware.config import Config
 pytest.importorskip("gunicorn", reason="needs gunicorn")
 pytest.importorskip("psycopg", reason="needs the extra postgresql")
 
+pytestmark = pytest.mark.slow
+
 HERE = EXAMPLES / "many_hosts"
 NAME = "api.example.org"
 HOSTS = ("gate1", "gate2")
