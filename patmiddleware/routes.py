@@ -6,7 +6,7 @@ The one thing that ``patmiddleware policy show --app`` knows of Flask, Pyramid o
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from .interfaces import AccessPolicy
@@ -23,6 +23,7 @@ class Route:
         name: what the application calls it.
         path: as the application writes it.
         example: a path that it serves, to ask the rules about: an unlikely word stands for what may be any.
+        others: more of them, where rules could tell paths of one route apart: other choices, more or fewer segments.
         methods: in upper case; empty: any.
         scopes: that its view demands; empty: any valid token. None: the view demands nothing.
         permission: that the application demands besides, in its own words; None: none.
@@ -34,6 +35,7 @@ class Route:
     methods: tuple[str, ...] = ()
     scopes: frozenset[str] | None = None
     permission: str | None = None
+    others: tuple[str, ...] = field(default=(), compare=False)
 
 
 @runtime_checkable

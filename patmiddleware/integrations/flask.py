@@ -40,7 +40,7 @@ from ..reject import ROWS, explanation
 from ..routes import KEY, Route
 from .embedding import Embedding
 from .flask_commands import Tokens
-from .flask_views import Demand, View, demanded, demanded_by, example, guarding, judged_later
+from .flask_views import Demand, View, demanded, demanded_by, enforced, examples, guarding, joined, judged_later
 
 __all__ = ["Gate", "PersonalAccessTokens", "Refused", "current_grant", "require_scope"]
 
@@ -136,14 +136,16 @@ class Gate:
         """
         for rule in self._app.url_map.iter_rules():
             view = self._app.view_functions.get(rule.endpoint)
-            views = (*self._before(rule.endpoint), *([] if view is None else [view]))
+            before = joined(map(enforced, self._before(rule.endpoint)))
             parts: dict[Demand, list[str]] = {}
             for method in sorted(rule.methods or ()):
                 if not (method == "OPTIONS" and getattr(rule, _AUTOMATIC, False)):
-                    parts.setdefault(demanded_by(views, [method]), []).append(method)
+                    own = None if view is None else demanded(view, method)
+                    parts.setdefault(joined((before, own)), []).append(method)
+            path, *others = examples(rule)
+            known = {"name": rule.endpoint, "path": rule.rule, "example": path, "others": tuple(others)}
             for scopes, methods in parts.items():
-                path = example(rule)
-                yield Route(name=rule.endpoint, path=rule.rule, example=path, methods=tuple(methods), scopes=scopes)
+                yield Route(**known, methods=tuple(methods), scopes=scopes)
 
     def demand(self, scopes: frozenset[str], environ: Environ) -> None:
         """Refuse a request if it lacks what is demanded.
