@@ -5,7 +5,7 @@ The one thing that ``patmiddleware policy show --app`` knows of Flask, Pyramid o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -58,14 +58,39 @@ def routed(app: object) -> Routed | None:
     Args:
         app: a Flask or Pyramid application, or one that shows what it wraps as ``app``.
     """
+    return next((gate for layer in _layers(app) if (gate := _gate(layer)) is not None), None)
+
+
+def mounted(app: object) -> list[str]:
+    """Give where other applications stand beside one that has a gate, as werkzeug's DispatcherMiddleware tells it.
+
+    Args:
+        app: as :func:`routed` takes it.
+    """
+    layers, found = list(_layers(app)), list[str]()
+    holder = next((layer for layer in layers if _gate(layer) is not None), None)
+    for layer in (*layers, *_layers(getattr(holder, "wsgi_app", None))):  # Flask has more in front of its own
+        mounts = getattr(layer, "mounts", None)
+        found += map(str, mounts) if isinstance(mounts, dict) else ()
+    return list(dict.fromkeys(found))
+
+
+def _layers(app: object) -> Iterator[object]:
+    """Give an application, and what it wraps, down to the one that wraps nothing."""
     for _ in range(_LAYERS):  # some things show another one without end
-        for holder in (getattr(app, "extensions", None), getattr(app, "registry", None)):
-            gate = holder.get(KEY) if isinstance(holder, dict) else None
-            if isinstance(gate, Routed):
-                return gate
+        if app is None:
+            return
+        yield app
         inner = getattr(app, "app", None)
         # What Flask hands to others is a method of the application: app.wsgi_app.
         app = getattr(app, "__self__", None) if inner is None else inner
+
+
+def _gate(layer: object) -> Routed | None:
+    for holder in (getattr(layer, "extensions", None), getattr(layer, "registry", None)):
+        gate = holder.get(KEY) if isinstance(holder, dict) else None
+        if isinstance(gate, Routed):
+            return gate
     return None
 
 
