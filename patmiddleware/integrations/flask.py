@@ -138,7 +138,7 @@ class Gate:
             view = self._app.view_functions.get(rule.endpoint)
             before = joined(map(enforced, self._before(rule.endpoint)))
             parts: dict[Demand, list[str]] = {}
-            for method in sorted(rule.methods or ()):
+            for method in _ANY if rule.methods is None else sorted(rule.methods):
                 if not (method == "OPTIONS" and getattr(rule, _AUTOMATIC, False)):
                     own = None if view is None else demanded(view, method)
                     parts.setdefault(joined((before, own)), []).append(method)
@@ -168,7 +168,9 @@ class Gate:
             return
         known = self._demands.get((endpoint, method))
         if known is None or known[0] is not view:
-            known = self._demands[endpoint, method] = view, demanded(view, method)
+            known = view, demanded(view, method)
+            if method in _ANY:  # a rule of werkzeug's own may take any word, and words have no end
+                self._demands[endpoint, method] = known
         if known[1] is not None:
             self.demand(known[1], asked.environ)
 
@@ -195,6 +197,8 @@ class Gate:
             yield from self._app.before_request_funcs.get(name or None, ())
 
 
+_ANY = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+"""What is told of a rule that takes any method."""
 _AUTOMATIC = "provide_automatic_options"  # Flask's own mark on a rule
 
 

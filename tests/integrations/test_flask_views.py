@@ -225,3 +225,18 @@ def test_a_guard_before_all_views_is_their_demand() -> None:
 
     assert app.test_client().get("/page").status_code == 401
     assert page == {frozenset({"read", "write"})}
+
+
+def test_a_rule_of_any_method_is_told_and_guarded() -> None:
+    """Also for methods that nobody has heard of, which leave nothing behind."""
+    app = flask()
+    app.url_map.add(Rule("/any", endpoint="any"))
+    app.endpoint("any")(require_scope("read")(lambda: "ok"))
+
+    [route] = [route for route in gate(app).routes() if route.name == "any"]
+    client = app.test_client()
+    codes = {client.open("/any", method=f"ODD{number}").status_code for number in range(30)}
+
+    assert (route.scopes, route.methods[:2]) == (frozenset({"read"}), ("DELETE", "GET"))
+    assert codes == {401}
+    assert len(gate(app)._demands) < 10
