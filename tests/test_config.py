@@ -323,6 +323,17 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
         STORE + "[vault]\nurl = 'file:vault.jsonl'\nkeys = []",
         [("PAT-E105", "vault.keys", "needs at least 1 item", "")],
     ),
+    "the key of a vault in clear, and no list": (
+        STORE + "[vault]\nurl = 'file:vault.jsonl'\nkeys = 'hunter2'",
+        [
+            (
+                "PAT-E104",
+                "vault.keys",
+                "a secret must come from the environment or from a file",
+                'write {env = "NAME"} or {file = "PATH"}',
+            ),
+        ],
+    ),
     "the key of a vault in clear": (
         STORE + "[vault]\nurl = 'file:vault.jsonl'\nkeys = ['hunter2', {env='EMPTY'}]",
         [

@@ -501,3 +501,18 @@ def test_a_grant_that_a_client_makes_up_is_not_seen(store: MemoryStore, mint: Ca
 
     with pytest.raises(AssertionError, match="no grant is seen"):
         assert_granted(response)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_refusal_of_a_view_is_no_grant(store: MemoryStore, mint: Callable[..., Minted], method: str) -> None:
+    """The gate let the token pass, and a view asked for more; with HEAD there is no body that tells so."""
+
+    def view(environ: Any, start_response: Any) -> Iterable[bytes]:
+        return gate.refuse(Denied(Reason.INSUFFICIENT_SCOPE, needed=frozenset({"read"})), environ, start_response)
+
+    gate = PATMiddleware(view, store)
+    response = with_token(Client(gate), mint()).open("/", method=method)
+
+    assert response.status_code == 403
+    with pytest.raises(AssertionError, match="it was let pass, and then refused"):
+        assert_granted(response)

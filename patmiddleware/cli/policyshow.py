@@ -13,7 +13,7 @@ from ..config.upstreams import application
 from ..config.values import Place
 from ..errors import RefusedError
 from ..middleware import PATMiddleware
-from ..routes import Routed, routed
+from ..routes import Routed, mounted, routed
 from . import terminal
 from .invocation import Invocation, common, pass_invocation
 from .policy import set_policy
@@ -45,7 +45,7 @@ def show(invocation: Invocation, words: str | None, strict: bool) -> None:
         raise click.UsageError("--strict is about the routes of an application: name it with --app MODULE:NAME")
     if words is None:
         _show_rules(invocation)
-    elif _show_routes(invocation, _gate(words, invocation.path.parent)) and strict:
+    elif _show_routes(invocation, *_gate(words, invocation.path.parent)) and strict:
         click.get_current_context().exit(UNGUARDED)
 
 
@@ -72,8 +72,8 @@ def _show_rules(invocation: Invocation) -> None:
         terminal.note(f"Warning: {OBSERVES}.")
 
 
-def _gate(words: str, folder: Path) -> Routed:
-    """Import an application, and find the gate that knows its routes.
+def _gate(words: str, folder: Path) -> tuple[Routed, list[str]]:
+    """Import an application, and find the gate that knows its routes; and where others stand beside it.
 
     Raises:
         ConfigurationError: when importing it fails.
@@ -87,7 +87,7 @@ def _gate(words: str, folder: Path) -> Routed:
         app = imported(words, folder, "--app")
         gate = routed(app)
     if gate is not None:
-        return gate
+        return gate, mounted(app)
     if isinstance(app, PATMiddleware):
         raise RefusedError(
             f"{words} is a gate around an application that doesn't tell its routes: embed it by the integration for "
@@ -97,10 +97,11 @@ def _gate(words: str, folder: Path) -> Routed:
     raise RefusedError(f"{words} has no gate that knows its routes: embed one by patmiddleware.integrations{factory}")
 
 
-def _show_routes(invocation: Invocation, gate: Routed) -> list[str]:
+def _show_routes(invocation: Invocation, gate: Routed, mounts: list[str]) -> list[str]:
     """Show every route, and give the warnings."""
     found = list(guards(gate))
-    told = list(warnings(gate, found))
+    told = [f"at {where} stands another application, whose routes are not shown here" for where in mounts]
+    told += warnings(gate, found)
     if invocation.json:
         terminal.write_json({"routes": [guard.document() for guard in found], "warnings": told})
         return told

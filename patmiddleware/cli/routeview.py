@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from ..addresses import Addresses
 from ..errors import RefusedError
@@ -174,14 +175,29 @@ def guards(gate: Routed) -> Iterator[Guard]:
     annotates = annotating(gate)
     book = Rulebook(gate.policy, Addresses(), lenient=annotates)
     for route in gate.routes():
-        alike: dict[object, Guard] = {}
-        # What answers OPTIONS beside other methods is the framework.
-        for method in [each for each in route.methods if each != "OPTIONS"] or route.methods or _ANY:
-            one = _guard(book, route, method, annotates, gate.policy)
-            key = (one.rules, one.is_open, one.is_public, one.needs())
-            before = alike.get(key)
-            alike[key] = one if before is None else replace(one, methods=(*before.methods, method))
-        yield from alike.values()
+        several: dict[object, list[Guard]] = {}
+        for path in (route.example, *route.others):
+            found = _at(book, replace(route, example=path), annotates, gate.policy)
+            several.setdefault(tuple((one.methods, *_treated(one)) for one in found), found)
+        for one in chain.from_iterable(several.values()):
+            # Where the rules tell its paths apart, none of them stands for the route.
+            shown = route.path if len(several) == 1 else f"{route.path} as {one.route.example}"
+            yield replace(one, route=replace(one.route, path=shown))
+
+
+def _at(book: Rulebook, route: Route, annotates: bool, policy: AccessPolicy | None) -> list[Guard]:
+    """Ask about the methods of a route at the path of its example."""
+    alike: dict[object, Guard] = {}
+    # What answers OPTIONS beside other methods is the framework.
+    for method in [each for each in route.methods if each != "OPTIONS"] or route.methods or _ANY:
+        one = _guard(book, route, method, annotates, policy)
+        before = alike.get(key := _treated(one))
+        alike[key] = one if before is None else replace(one, methods=(*before.methods, method))
+    return list(alike.values())
+
+
+def _treated(guard: Guard) -> tuple[object, ...]:
+    return guard.rules, guard.is_open, guard.is_public, guard.needs()
 
 
 def _guard(book: Rulebook, route: Route, method: str, annotates: bool, policy: AccessPolicy | None) -> Guard:

@@ -208,6 +208,8 @@ def list_of(read: Reader[T], *, least: int = 0) -> Reader[tuple[T, ...]]:
 
     def read_list(value: object, place: Place) -> tuple[T, ...]:
         if not isinstance(value, list):
+            if read is secret and not isinstance(value, dict):
+                secret(value, place)  # to refuse it unseen
             hint = f"write [{shown(value)}]" if isinstance(value, str) else ""
             raise place.problem(WRONG_TYPE, f"must be a list, not {shown(value)}", hint)
         if len(value) < least:

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
-from http.client import HTTPException, HTTPMessage, HTTPResponse, LineTooLong, UnknownProtocol
-from typing import BinaryIO
+from contextlib import suppress
+from http.client import (
+    BadStatusLine,
+    HTTPException,
+    HTTPMessage,
+    HTTPResponse,
+    LineTooLong,
+    RemoteDisconnected,
+    UnknownProtocol,
+)
+from typing import Any, BinaryIO
 
 LINE = 65_536
 """Bytes of the longest line."""
 MOST = 200
 """Lines, at the most."""
 _INTERIM = 10
+_STATUS = re.compile(rb"(HTTP/[0-9]\.[0-9]) ([1-9][0-9][0-9])(?: ([^\r\n]*))?\r?\n")
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\n]*)\n")
 _FOLD = re.compile(r"[ \t\r]*\n[ \t]+")
 _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
-_BODILESS = frozenset((204, 304))  # RFC 9112, section 6.3
+BODILESS = frozenset((204, 304))
+"""What ends with its head, whatever that says (RFC 9112, section 6.3)."""
+_EMPTY = 204
 _SWITCHED = 101
+_KEPT = 11
+"""The version that keeps connections, as :mod:`http.client` has it."""
+_SHOWN = 80  # characters of a line that is none, in a message
 
 
 class HeadError(HTTPException):
@@ -27,8 +43,14 @@ class StrictResponse(HTTPResponse):
     """A response of :mod:`http.client` that takes no head that two programs could read differently.
 
     A line that is no field, or that has a blank before its colon, ends it (RFC 9112, section 5.1); one that goes on on
-    the next is made one (section 5.2). Interim answers are passed over (RFC 9110, section 15.2).
+    on the next is made one (section 5.2). Interim answers are passed over (RFC 9110, section 15.2).
+
+    A connection that brings more than the answer, or whose server contradicts itself, carries no other one.
     """
+
+    def __init__(self, sock: socket.socket, *rest: Any, **more: Any) -> None:  # Any: as http.client has them
+        super().__init__(sock, *rest, **more)
+        self._wire = sock
 
     def begin(self) -> None:
         """Read the head.
@@ -37,7 +59,7 @@ class StrictResponse(HTTPResponse):
             HTTPException: for one that is none, or too long.
         """
         for _ in range(_INTERIM):
-            version, status, reason = self._read_status()  # type: ignore[attr-defined]
+            version, status, reason = _status(self.fp)
             message = _message(self.fp)
             if not 100 <= status < 200 or status == _SWITCHED:
                 break
@@ -50,23 +72,58 @@ class StrictResponse(HTTPResponse):
 
     def _frame(self) -> None:
         """Say where the body ends. Whether it is said in one way only, the transport judges."""
-        self.chunked = self.headers.get("transfer-encoding", "").lower() == "chunked"
+        coding, stated = self.headers.get("transfer-encoding"), self.headers.get("content-length", "")
+        self.chunked = coding is not None and coding.lower() == "chunked"
         self.chunk_left = self.length = None
-        self.will_close = self._check_close()  # type: ignore[attr-defined]
-        stated = self.headers.get("content-length", "")
-        if self.status in _BODILESS or self._method == "HEAD":  # type: ignore[attr-defined]
-            self.length = 0
+        # Both, or chunks of HTTP/1.0, may be meant to end in another place (RFC 9112, sections 6.1 and 6.3).
+        doubtful = coding is not None and (stated != "" or self.version < _KEPT or self.status == _EMPTY)
+        doubtful = doubtful or (self.status == _EMPTY and stated not in ("", "0"))  # RFC 9110, section 8.6
+        self.will_close = doubtful or self._check_close()  # type: ignore[attr-defined]
+        if self.status in BODILESS or self._method == "HEAD":  # type: ignore[attr-defined]
+            self.chunked, self.length = False, 0
         elif not self.chunked and _LENGTH.fullmatch(stated):
             self.length = int(stated)
         elif not self.chunked:
             self.will_close = True
+
+    def _close_conn(self) -> None:
+        """Let go of the socket; where more than the answer came, nobody gets to read from it any more."""
+        if not self.will_close and self._has_more():
+            with suppress(OSError):
+                self._wire.shutdown(socket.SHUT_RDWR)  # urllib3 looks for that before it sends on it
+        super()._close_conn()  # type: ignore[misc]
+
+    def _has_more(self) -> bool:
+        """Say whether bytes were read too many; those that TLS holds are seen by nobody else."""
+        seconds = self._wire.gettimeout()
+        try:
+            self._wire.settimeout(0)
+            return bool(self.fp.peek(1))  # it is buffered
+        except OSError:  # as TLS tells that nothing is there
+            return False
+        finally:
+            with suppress(OSError):
+                self._wire.settimeout(seconds)
+
+
+def _status(file: BinaryIO) -> tuple[str, int, str]:
+    """Read the first line (RFC 9112, section 4)."""
+    line = file.readline(LINE + 1)
+    if not line:
+        raise RemoteDisconnected("the server closed the connection without an answer")
+    if len(line) > LINE:
+        raise LineTooLong("status line")
+    found = _STATUS.fullmatch(line)
+    if found is None:
+        raise BadStatusLine(line[:_SHOWN].decode("latin-1"))
+    return found[1].decode(), int(found[2]), (found[3] or b"").decode("latin-1")
 
 
 def _version(version: str) -> int:
     """Give the version as :mod:`http.client` has it."""
     if not version.startswith("HTTP/1."):
         raise UnknownProtocol(version)
-    return 10 if version == "HTTP/1.0" else 11
+    return 10 if version == "HTTP/1.0" else _KEPT
 
 
 def _message(file: BinaryIO) -> HTTPMessage:
@@ -89,7 +146,7 @@ def fields(block: str) -> Iterator[tuple[str, str]]:
         if found.start() != end:
             break
         end = found.end()
-        yield found[1], found[2].strip(" \t\r")
+        yield found[1], found[2].removesuffix("\r").strip(" \t")
     if end != len(block):
         raise HeadError("a line of the head is no header")
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError, UpstreamError, UpstreamTimeout
 from ..interfaces import Headers, UpstreamRequest, UpstreamResponse
-from .heads import StrictResponse
+from .heads import BODILESS, StrictResponse
 
 try:
     import urllib3
@@ -192,7 +192,7 @@ class _Answer:
 
     def _pieces(self) -> Iterator[bytes]:
         raw = self._raw
-        if raw.headers.get("Transfer-Encoding", "").lower() == "chunked":
+        if self.status not in BODILESS and raw.headers.get("Transfer-Encoding", "").lower() == "chunked":
             yield from raw.read_chunked(_CHUNK, decode_content=False)
             return
         # As it comes: stream() would wait until a whole piece is full.

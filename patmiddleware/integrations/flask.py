@@ -40,7 +40,7 @@ from ..reject import ROWS, explanation
 from ..routes import KEY, Route
 from .embedding import Embedding, check_prefix
 from .flask_commands import Tokens
-from .flask_views import Demand, View, demanded, demanded_by, example, guarding, judged_later
+from .flask_views import Demand, View, demanded, demanded_by, enforced, examples, guarding, joined, judged_later
 
 __all__ = ["Gate", "PersonalAccessTokens", "Refused", "current_grant", "require_scope"]
 
@@ -136,14 +136,16 @@ class Gate:
         """
         for rule in self._app.url_map.iter_rules():
             view = self._app.view_functions.get(rule.endpoint)
-            views = (*self._before(rule.endpoint), *([] if view is None else [view]))
+            before = joined(map(enforced, self._before(rule.endpoint)))
             parts: dict[Demand, list[str]] = {}
-            for method in sorted(rule.methods or ()):
+            for method in _ANY if rule.methods is None else sorted(rule.methods):
                 if not (method == "OPTIONS" and getattr(rule, _AUTOMATIC, False)):
-                    parts.setdefault(demanded_by(views, [method]), []).append(method)
+                    own = None if view is None else demanded(view, method)
+                    parts.setdefault(joined((before, own)), []).append(method)
+            path, *others = examples(rule)
+            known = {"name": rule.endpoint, "path": rule.rule, "example": path, "others": tuple(others)}
             for scopes, methods in parts.items():
-                path = example(rule)
-                yield Route(name=rule.endpoint, path=rule.rule, example=path, methods=tuple(methods), scopes=scopes)
+                yield Route(**known, methods=tuple(methods), scopes=scopes)
 
     def demand(self, scopes: frozenset[str], environ: Environ) -> None:
         """Refuse a request if it lacks what is demanded.
@@ -166,7 +168,9 @@ class Gate:
             return
         known = self._demands.get((endpoint, method))
         if known is None or known[0] is not view:
-            known = self._demands[endpoint, method] = view, demanded(view, method)
+            known = view, demanded(view, method)
+            if method in _ANY:  # a rule of werkzeug's own may take any word, and words have no end
+                self._demands[endpoint, method] = known
         if known[1] is not None:
             self.demand(known[1], asked.environ)
 
@@ -193,6 +197,8 @@ class Gate:
             yield from self._app.before_request_funcs.get(name or None, ())
 
 
+_ANY = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+"""What is told of a rule that takes any method."""
 _AUTOMATIC = "provide_automatic_options"  # Flask's own mark on a rule
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import takewhile
 from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-from werkzeug.routing import BaseConverter, Rule
+from werkzeug.routing import BaseConverter, Rule, ValidationError
 from werkzeug.routing.converters import NumberConverter
 
 View: TypeAlias = Callable[..., Any]  # Any: a view takes and gives what it likes
@@ -69,15 +70,23 @@ def demanded(view: View, method: str = "") -> Demand:
     found = [_found(_ASKED, view), *(_found(_GUARDS, layer) for layer in _layers(view))]
     if isinstance(cls := getattr(view, "view_class", None), type):
         found += [demanded(handler) for handler in _handlers(cls, method)]
-    demands = [scopes for scopes in found if scopes is not None]
-    return _NOTHING.union(*demands) if demands else None
+    return joined(found)
 
 
 def demanded_by(views: Iterable[View], methods: Iterable[str]) -> Demand:
     """Give what any of some functions demands, of any of some methods."""
-    found = [demanded(view, method) for method in (*methods, "") for view in views]
-    demands = [scopes for scopes in found if scopes is not None]
-    return _NOTHING.union(*demands) if demands else None
+    return joined([demanded(view, method) for method in (*methods, "") for view in views])
+
+
+def enforced(function: View) -> Demand:
+    """Give what a function demands whenever it is called: what is around a guard may not always call it."""
+    return joined(takewhile(lambda scopes: scopes is not None, (_found(_GUARDS, each) for each in _layers(function))))
+
+
+def joined(demands: Iterable[Demand]) -> Demand:
+    """Give all that several demand."""
+    found = [scopes for scopes in demands if scopes is not None]
+    return _NOTHING.union(*found) if found else None
 
 
 def _layers(view: object) -> Iterator[View]:
@@ -109,16 +118,48 @@ _WORD = "any-word"
 _PART = re.compile(r"<(?:[^<>]*:)?([^<>:]+)>")
 
 
-def example(rule: Rule) -> str:
-    """Give a path that a rule serves, with an unlikely word for what may be any."""
-    return _PART.sub(lambda part: _text(rule._converters.get(part[1])), rule.rule)
+def examples(rule: Rule) -> tuple[str, ...]:
+    """Give paths that a rule serves, the first with an unlikely word for what may be any.
+
+    The others differ in one place each, where the rules of a policy could tell them apart.
+    """
+    places = {name: _texts(rule._converters.get(name)) for name in _PART.findall(rule.rule)}
+    first = {name: texts[0] for name, texts in places.items()}
+    taken = [first, *({**first, name: text} for name, texts in places.items() for text in texts[1:])]
+    paths = [_filled(rule.rule, texts) for texts in taken]
+    if rule.strict_slashes is False:  # else what differs in the last slash is sent to the other, or is not there
+        paths += [path.rstrip("/") or "/" if path.endswith("/") else f"{path}/" for path in paths]
+    return tuple(dict.fromkeys(paths))
 
 
-def _text(converter: BaseConverter | None) -> str:
+def _filled(rule: str, texts: dict[str, str]) -> str:
+    return _PART.sub(lambda part: texts[part[1]], rule)
+
+
+def _texts(converter: BaseConverter | None) -> list[str]:
+    """Give texts that a converter takes, the least likely in a rule first."""
     if isinstance(converter, NumberConverter):
-        return converter.to_url(converter.min if converter.min is not None else 1)
+        return _numbers(converter)
     pattern = converter.regex if converter is not None else ".*"
-    lengths = range(1, 65)
+    items, lengths = sorted(getattr(converter, "items", ())), range(1, 65)
     words = (_WORD, *((_WORD * 9)[:length] for length in lengths), *("0" * length for length in lengths))
-    choices = (*sorted(getattr(converter, "items", ())), *words, "1.5", "A", "2000-01-01", str(UUID(int=0)))
-    return next((text for text in choices if re.fullmatch(pattern, text)), _WORD)
+    found = [
+        text for text in (*items, *words, "1.5", "A", "2000-01-01", str(UUID(int=0))) if re.fullmatch(pattern, text)
+    ]
+    least = found[: len(items) or (1 if _WORD in found else 2)] or [_WORD]
+    return least + [text for text in (f"{_WORD}/{_WORD}", f"{_WORD}/{_WORD}/{_WORD}") if re.fullmatch(pattern, text)]
+
+
+def _numbers(converter: NumberConverter) -> list[str]:
+    """Give the least number that a converter takes, and others."""
+    start = converter.min if converter.min is not None else 1
+    first, *more = [converter.to_url(number) for number in (start, start + 4, start + 1_008)]
+    return [first, *(text for text in more if _takes(converter, text))]
+
+
+def _takes(converter: BaseConverter, text: str) -> bool:
+    try:
+        converter.to_python(text)
+    except ValidationError:
+        return False
+    return True

@@ -117,7 +117,11 @@ class Gate:
     def within(self, environ: Environ) -> Denied | None:
         """Judge a request by the one that it is made for; None: it is the one, or there is none, or it may go on."""
         gate, outer = _answered.get() or (None, environ)
-        if gate is not self or outer is environ:
+        if gate is not self:
+            # In a thread of the application's, or while a body is made: what came through may be a copy by now, to
+            # another path. Judging the very request once more says the same.
+            outer = dict(environ) if environ.get(_GATE) is self else environ
+        if outer is environ:
             return None
         denied = self.embedding.middleware.within(outer, environ)
         environ[_GATE] = self

@@ -152,8 +152,9 @@ def _scopes(refusal: Refusal | None) -> list[str]:
 
 
 def _wrong_grant(answer: Answer, grant: Grant, owner: str | None, scopes: Iterable[str] | None) -> Iterator[str]:
-    # A view that asks for more than the gate does refuses what the gate let pass.
-    if answer.refusal is not None:
+    # A view that asks for more than the gate does refuses what the gate let pass. To HEAD only the challenge tells it.
+    bearer = answer.bearer()
+    if answer.refusal is not None or (bearer is not None and bearer.get("error") is not None):
         yield "it was let pass, and then refused"
     if owner is not None and grant.owner != owner:
         yield f"the owner is {grant.owner}, not {owner}"

@@ -608,3 +608,46 @@ def test_a_gate_is_found_behind_wrappers_alone() -> None:
 
     assert routed(App()) is None
     assert routed(None) is None
+
+
+def test_a_route_whose_paths_the_rules_tell_apart_is_told_for_each() -> None:
+    """A rule that guards one path of a route doesn't make the route look guarded."""
+    rules = [{"id": "german", "path": "/de/**", "effect": "require", "scopes": ["read"]}]
+    policy = Policy.from_dict({"scopes": {"read": {}}, "rule": rules})
+    route = Route(name="page", path="/{language}/x", example="/de/x", others=("/en/x", "/fr/x"), methods=("GET",))
+    gate = Gate(policy, route)
+
+    found = list(guards(gate))
+
+    assert [(guard.route.path, guard.is_open) for guard in found] == [
+        ("/{language}/x as /de/x", False),
+        ("/{language}/x as /en/x", True),
+    ]
+    assert [words.partition(":")[0] for words in warnings(gate, found)] == ["GET /{language}/x as /en/x (page)"]
+
+
+MOUNTING = """\
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from shop import app as shop
+
+def admin(environ, start_response): ...
+"""
+
+
+@pytest.mark.parametrize(
+    "mounting",
+    [
+        "app = DispatcherMiddleware(shop, {'/admin': admin})",
+        "app = DispatcherMiddleware(shop.wsgi_app, {'/admin': admin})",
+        "app = shop\napp.wsgi_app = DispatcherMiddleware(app.wsgi_app, {'/admin': admin})",
+    ],
+)
+def test_what_is_mounted_beside_an_application_draws_a_warning(shop: Place, mounting: str) -> None:
+    """Its routes are known to nobody, and the gate may not stand before it."""
+    pytest.importorskip("flask", reason="needs Flask")
+    odd(shop, f"{MOUNTING}{mounting}\n")
+
+    result = shop.run("policy", "show", "--app", "odd:app", "--strict")
+
+    assert result.exit_code == 1
+    assert "at /admin stands another application, whose routes are not shown here" in result.stderr

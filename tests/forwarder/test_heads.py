@@ -43,6 +43,7 @@ def read(sent: bytes, method: str = "GET", kind: type[HTTPResponse] = StrictResp
         (b"A: b\r\n \r\nE: f\r\n", [("A", "b"), ("E", "f")]),
         (b"A: \xe4\r\n", [("A", "ä")]),
         (b"A: b\rE: f\r\n", [("A", "b\rE: f")]),
+        (b"Content-Length: 2\r\r\n", [("Content-Length", "2\r")]),
     ],
 )
 def test_what_a_head_says(head: bytes, expected: Sequence[tuple[str, str]]) -> None:
@@ -56,6 +57,18 @@ def test_what_a_head_says(head: bytes, expected: Sequence[tuple[str, str]]) -> N
         b"",
         b"HTTP/2 200 OK\r\n\r\n",
         b"HTTP/1.1 OK\r\n\r\n",
+        b"HTTP/1.1 +200 OK\r\n\r\n",
+        b"HTTP/1.1 2_00 OK\r\n\r\n",
+        b"HTTP/1.1 2000 OK\r\n\r\n",
+        b"HTTP/1.1 099 OK\r\n\r\n",
+        b"HTTP/1.1  200 OK\r\n\r\n",
+        b"HTTP/1.1\t200 OK\r\n\r\n",
+        b"HTTP/1.1\xa0200\xa0OK\r\n\r\n",
+        b"HTTP/1. 200 OK\r\n\r\n",
+        b"HTTP/1.1x 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 O\rK\r\n\r\n",
+        b"HTTP/1.1 200 OK",
+        b"HTTP/1.1 200 " + b"O" * 70_000 + b"\r\n\r\n",
         b"ICY 200 OK\r\n\r\n",
         OK,
         OK + b"A: b",
@@ -83,8 +96,14 @@ def test_what_is_no_head(sent: bytes) -> None:
         ("200 OK", b"Content-Length: 3\r\n", "GET", (3, False, False)),
         ("200 OK", b"Content-Length: 3\r\n", "HEAD", (0, False, False)),
         ("204 No Content", b"", "GET", (0, False, False)),
+        ("204 No Content", b"Content-Length: 0\r\n", "GET", (0, False, False)),
+        ("204 No Content", b"Content-Length: 3\r\n", "GET", (0, False, True)),
+        ("204 No Content", b"Transfer-Encoding: chunked\r\n", "GET", (0, False, True)),
         ("304 Not Modified", b"Content-Length: 3\r\n", "GET", (0, False, False)),
-        ("200 OK", b"Transfer-Encoding: Chunked\r\nContent-Length: 3\r\n", "GET", (None, True, False)),
+        ("304 Not Modified", b"Transfer-Encoding: chunked\r\n", "GET", (0, False, False)),
+        ("200 OK", b"Transfer-Encoding: chunked\r\n", "HEAD", (0, False, False)),
+        ("200 OK", b"Transfer-Encoding: chunked\r\n", "GET", (None, True, False)),
+        ("200 OK", b"Transfer-Encoding: Chunked\r\nContent-Length: 3\r\n", "GET", (None, True, True)),
         ("200 OK", b"Content-Length: 3\r\nConnection: close\r\n", "GET", (3, False, True)),
         ("200 OK", b"", "GET", (None, False, True)),
         ("200 OK", b"Content-Length: +3\r\n", "GET", (None, False, True)),
@@ -145,3 +164,10 @@ def test_a_body_follows(framed: bytes) -> None:
         response.begin()
 
         assert response.read() == b"abc"
+
+
+def test_chunks_of_the_version_that_has_none_end_the_connection() -> None:
+    """Whoever sends them may mean another end (RFC 9112, section 6.1)."""
+    head = b"Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    assert read(b"HTTP/1.0 200 OK\r\n" + head).will_close

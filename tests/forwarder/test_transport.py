@@ -403,3 +403,44 @@ def test_an_answer_whose_end_is_in_doubt_is_none(framing: bytes) -> None:
                 transport.send(get())
 
         assert server.connections == 2
+
+
+EXCESS = [
+    ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+    ("GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"),
+    ("GET", b"HTTP/1.1 204 No Content\r\n\r\n"),
+    ("GET", b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n"),
+    ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"),
+]
+
+
+@pytest.mark.parametrize(("method", "answer"), EXCESS)
+@pytest.mark.parametrize(("more", "connections"), [(b"", 1), (b"H", 2), (b"HTTP/1.1 200 OK\r\n\r\n", 2)])
+def test_a_connection_that_brought_too_much_is_not_used_again(
+    method: str, answer: bytes, more: bytes, connections: int
+) -> None:
+    """What follows an answer is none to the next request, though its rest may come only then."""
+    with upstream(answer + more, times=3) as server:
+        transport = PooledTransport(server.url, timeout=5)
+        got = [read(transport.send(get(method=method))) for _ in range(2)]
+
+        assert got == [b"ok" if b"ok" in answer else b""] * 2
+        assert server.connections == connections
+
+
+def test_a_connection_over_tls_that_brought_too_much_is_not_used_again(tmp_path: Path) -> None:
+    """Though what TLS has taken in already is not seen at the socket any more."""
+    ca, context = authority(tmp_path)
+    excess = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+
+    def answer(connection: socket.socket, number: int) -> None:
+        with context.wrap_socket(connection, server_side=True) as wire:
+            while server.take(wire):
+                wire.sendall(OK + excess if number == 0 else OK)
+
+    with upstream(answer) as server:
+        url = server.url.replace("http:", "https:")
+        transport = PooledTransport(url, ca_file=ca, timeout=5)
+
+        assert [read(transport.send(get())) for _ in range(2)] == [b"ok"] * 2
+        assert server.connections == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from functools import wraps
 from typing import Any
 from weakref import ref
 
@@ -10,7 +11,7 @@ import pytest
 
 pytest.importorskip("flask")
 
-from flask import Flask
+from flask import Flask, request
 from flask.views import MethodView
 from integrations.flasking import flask, gate
 from werkzeug.routing import BaseConverter, Rule
@@ -157,3 +158,85 @@ def test_an_application_that_is_gone_is_let_go() -> None:
 
 def view_of_a_module() -> str:
     return "ok"
+
+
+OTHERS = [
+    ("/<any(en, de):language>/<name>", ["/en/any-word"]),
+    ("/files/<path:path>", ["/files/any-word/any-word", "/files/any-word/any-word/any-word"]),
+    ("/notes/<int:number>", ["/notes/5", "/notes/1009"]),
+    ("/notes/<int(max=7):number>", ["/notes/5"]),
+    ("/notes/<int(fixed_digits=3):number>", ["/notes/005"]),
+    ("/notes/<string(length=2):name>", ["/notes/00"]),
+    ("/notes/<name>", []),
+]
+
+
+@pytest.mark.parametrize(("rule", "expected"), OTHERS)
+def test_paths_that_rules_could_tell_apart_are_given(rule: str, expected: list[str]) -> None:
+    """Each is served as well: another choice, number or length, and more segments."""
+    app = flask()
+    app.add_url_rule(rule, "view", lambda **given: "ok")
+
+    [route] = [route for route in gate(app).routes() if route.name == "view"]
+
+    assert list(route.others) == expected
+    assert {app.test_client().get(path).status_code for path in (route.example, *route.others)} == {200}
+
+
+@pytest.mark.parametrize(("rule", "other"), [("/notes/", "/notes"), ("/notes/<name>/", "/notes/any-word")])
+def test_the_last_slash_may_be_left_out_of_a_lax_rule(rule: str, other: str) -> None:
+    """Both paths are given, for a rule of the policy may be about one of them."""
+    app = flask()
+    app.add_url_rule(rule, "view", lambda **given: "ok", strict_slashes=False)
+
+    [route] = [route for route in gate(app).routes() if route.name == "view"]
+
+    assert route.others == (other,)
+    assert app.test_client().get(other).status_code == 200
+
+
+def test_a_guard_that_is_not_always_called_is_no_demand_of_the_views_behind_it() -> None:
+    """What stands before views is told as their demand only where nothing is around it."""
+    app = flask()
+    app.add_url_rule("/page", "page", lambda: "open")
+
+    @require_scope("read")
+    def demand() -> None: ...
+
+    @app.before_request
+    @wraps(demand)
+    def sometimes() -> None:
+        if request.path.startswith("/api/"):
+            demand()
+
+    page = {route.scopes for route in gate(app).routes() if route.name == "page"}
+
+    assert app.test_client().get("/page").status_code == 200
+    assert page == {None}
+
+
+def test_a_guard_before_all_views_is_their_demand() -> None:
+    """It runs before each, and several guards on one function all do."""
+    app = flask()
+    app.add_url_rule("/page", "page", lambda: "open")
+    app.before_request(require_scope("read")(require_scope("write")(lambda: None)))
+
+    page = {route.scopes for route in gate(app).routes() if route.name == "page"}
+
+    assert app.test_client().get("/page").status_code == 401
+    assert page == {frozenset({"read", "write"})}
+
+
+def test_a_rule_of_any_method_is_told_and_guarded() -> None:
+    """Also for methods that nobody has heard of, which leave nothing behind."""
+    app = flask()
+    app.url_map.add(Rule("/any", endpoint="any"))
+    app.endpoint("any")(require_scope("read")(lambda: "ok"))
+
+    [route] = [route for route in gate(app).routes() if route.name == "any"]
+    client = app.test_client()
+    codes = {client.open("/any", method=f"ODD{number}").status_code for number in range(30)}
+
+    assert (route.scopes, route.methods[:2]) == (frozenset({"read"}), ("DELETE", "GET"))
+    assert codes == {401}
+    assert len(gate(app)._demands) < 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from pyramid_site import INCLUDED, Site, say_grant
 
 from patmiddleware import ConfigurationError, Grant, Owner, Policy
 from patmiddleware.backends.memory import StaticDirectory
+from patmiddleware.integrations.pyramid import Refused
 from patmiddleware.routes import Routed, routed
 
 from pyramid.config import Configurator  # isort: skip  # where it is missing, the line above has skipped these tests
@@ -414,3 +416,31 @@ def test_a_copy_of_the_environ_keeps_the_grant() -> None:
 
     assert site.ask("/things/one", site.token("read"), RAW_URI="/things/one").body == b"alice"
     assert site.ask("/things/one").body == b"nobody"
+
+
+@pytest.mark.parametrize("where", ["thread", "body"])
+def test_a_subrequest_is_judged_wherever_it_is_made(where: str) -> None:
+    """In a thread of the application's own, or while the body is made, a rule holds for the path of a copy as well."""
+    rules = [{"id": "closed", "path": "/closed", "effect": "deny"}, {"id": "open", "path": "/who", "public": True}]
+    site = Site({"policy": Policy.from_dict({"rule": rules})})
+
+    def ask(outer: Any, path: str) -> bytes:
+        inner = outer.copy()
+        inner.path_info = path
+        try:
+            body: bytes = outer.invoke_subrequest(inner).body
+        except Refused:
+            return b"refused"
+        return body
+
+    def view(outer: Any) -> Response:
+        if where == "body":
+            return Response(app_iter=(ask(outer, path) + b" " for path in ("/closed", "/who")))
+        with ThreadPoolExecutor() as pool:
+            return Response(b" ".join(pool.map(ask, [outer] * 2, ("/closed", "/who"))))
+
+    site.view("/outer", view)
+    site.view("/closed")
+    site.view("/who")
+
+    assert site.ask("/outer", site.token()).body.split() == [b"refused", b"alice"]

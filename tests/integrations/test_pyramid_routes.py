@@ -8,9 +8,11 @@ import pytest
 from gate import call, request
 from pyramid_site import Site, say_grant
 
-from patmiddleware.integrations.pyramid_routes import UNLIKELY, example
+from patmiddleware.errors import ConfigurationError
+from patmiddleware.integrations.pyramid_routes import UNLIKELY, examples
 from patmiddleware.routes import Route
 
+from pyramid.config import Configurator  # isort: skip  # behind the line that skips
 from pyramid.security import NO_PERMISSION_REQUIRED  # isort: skip  # behind the line that skips
 
 PATTERNS = [
@@ -24,24 +26,96 @@ PATTERNS = [
     ("/old/:style/end", f"/old/{UNLIKELY}/end"),
     ("/files/*rest", f"/files/{UNLIKELY}/{UNLIKELY}"),
     ("/tree*traverse", "/tree"),
-    ("/{choice:new|old}/*rest", f"/{UNLIKELY}/{UNLIKELY}/{UNLIKELY}"),  # nobody guesses words
+    ("/{choice:new|old}/*rest", f"/new/{UNLIKELY}/{UNLIKELY}"),
 ]
 
 
 @pytest.mark.parametrize(("pattern", "expected"), PATTERNS)
 def test_an_example_is_made_of_a_pattern(pattern: str, expected: str) -> None:
     """An unlikely word stands for what may be any, and something that fits for what may not."""
-    assert example(pattern) == expected
+    assert examples(pattern)[0] == expected
 
 
-@pytest.mark.parametrize("pattern", [pattern for pattern, _ in PATTERNS if "|" not in pattern])
-def test_an_example_is_served_by_its_route(pattern: str) -> None:
+@pytest.mark.parametrize("pattern", [pattern for pattern, _ in [*PATTERNS, ("/{rest:.*}", "")]])
+def test_every_example_is_served_by_its_route(pattern: str) -> None:
     """Pyramid itself routes it there."""
     site = Site()
-    site.config.add_route("one", pattern)
+    site.config.add_route("one", pattern, factory=lambda request: Tree())
     site.config.add_view(say_grant, route_name="one")
 
-    assert call(site.app, request(example(pattern))).body == b"nobody"
+    assert {call(site.app, request(path)).body for path in examples(pattern)} == {b"nobody"}
+
+
+OTHERS = [
+    ("/things/{id}", []),
+    (r"/things/{id:\d+}", []),
+    ("/{a:x|y}/{b:new|old}", ["/y/new", "/x/old"]),
+    ("/{rest:.+}", [f"/{UNLIKELY}/{UNLIKELY}", f"/{UNLIKELY}/{UNLIKELY}/{UNLIKELY}"]),
+    ("/files/*rest", ["/files/", f"/files/{UNLIKELY}", f"/files/{UNLIKELY}/{UNLIKELY}/{UNLIKELY}"]),
+    ("/tree*traverse", [f"/tree/{UNLIKELY}", f"/tree/{UNLIKELY}/{UNLIKELY}"]),
+]
+
+
+@pytest.mark.parametrize(("pattern", "expected"), OTHERS)
+def test_paths_that_rules_could_tell_apart_are_given(pattern: str, expected: list[str]) -> None:
+    """Another choice, and more or fewer segments."""
+    assert list(examples(pattern)[1:]) == expected
+
+
+@pytest.mark.parametrize("pattern", ["*traverse", "/tree/*traverse"])
+def test_a_view_of_a_tree_is_found_in_several_ways(pattern: str) -> None:
+    """By its name below anything, marked as a view, and with more behind it: a rule may be about one of them only."""
+    site = Site()
+    site.config.set_root_factory(lambda request: Tree())
+    site.config.add_route("tree", pattern, use_global_views=True)
+    site.config.add_view(say_grant, name="edit")
+
+    found = examples(pattern, "edit")
+
+    assert len(found) == 4
+    assert {call(site.app, request(path)).body for path in found} == {b"nobody"}
+
+
+class Tree:
+    """Whose every name is another."""
+
+    def __getitem__(self, name: str) -> Tree:
+        if name == UNLIKELY:
+            return self
+        raise KeyError(name)
+
+
+def test_views_without_a_route_are_shown_for_the_routes_that_let_them_answer() -> None:
+    """Beside what traversal finds where no route matches."""
+    site = Site()
+    site.config.add_route("tree", "/tree/*traverse", use_global_views=True)
+    site.config.add_route("own", "/own/*traverse")
+    site.config.add_view(say_grant, name="edit", require_scope="write")
+
+    assert [(one.path, one.example) for one in routes(site)] == [
+        ("/tree/*traverse/edit", "/tree/edit"),
+        ("*traverse/edit", "/edit"),
+    ]
+
+
+def test_a_permission_that_nobody_asks_about_is_not_shown() -> None:
+    """Without a security policy Pyramid lets everybody into every view."""
+    site = Site({"security_policy": "false"})
+    site.view("/own", permission="edit")
+
+    assert call(site.app, request("/own")).status == 200
+    assert [one.permission for one in routes(site)] == [None]
+
+
+def test_an_application_that_does_not_keep_its_views_tells_so() -> None:
+    """No list is given that would look as if there were nothing to guard."""
+    config = Configurator(settings={"patmiddleware.store": "memory:"}, introspection=False)
+    config.include("patmiddleware.integrations.pyramid")
+    config.add_route("one", "/one")
+    config.make_wsgi_app()
+
+    with pytest.raises(ConfigurationError, match="introspection=False"):
+        list(config.registry["patmiddleware"].routes())
 
 
 def routes(site: Site) -> list[Route]:
