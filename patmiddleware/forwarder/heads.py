@@ -94,16 +94,19 @@ class StrictResponse(HTTPResponse):
         super()._close_conn()  # type: ignore[misc]
 
     def _has_more(self) -> bool:
-        """Say whether bytes were read too many; those that TLS holds are seen by nobody else."""
-        seconds = self._wire.gettimeout()
-        try:
-            self._wire.settimeout(0)
-            return bool(self.fp.peek(1))  # it is buffered
-        except OSError:  # as TLS tells that nothing is there
-            return False
-        finally:
-            with suppress(OSError):
-                self._wire.settimeout(seconds)
+        """Say whether bytes were read too many; what the system still holds urllib3 sees before it sends again."""
+        if getattr(self._wire, "pending", _none)():  # what TLS holds is seen by nobody else
+            return True
+        self.fp.raw.readinto = _nothing  # type: ignore[method-assign]  # the buffer alone is asked: no system call
+        return bool(self.fp.peek(1))
+
+
+def _nothing(buffer: object) -> None:
+    """Read nothing, as where there is nothing yet."""
+
+
+def _none() -> int:
+    return 0
 
 
 def _status(file: BinaryIO) -> tuple[str, int, str]:
