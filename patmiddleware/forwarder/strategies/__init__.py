@@ -121,14 +121,17 @@ def from_credential(
     """
     kind, values = credential.kind, credential.values
     if frozenset(values) != OWN.get(kind) or not all(values.values()):
-        raise LinkError("what is kept of the owner for the upstream is not whole: connect the owner anew")
+        raise LinkError(f"what is kept of the owner for the upstream is not whole: {_ANEW}")
     shared = {name: value for name, value in settings.items() if name in KINDS[kind].needed | KINDS[kind].optional}
     try:
         return strategy(kind, {**shared, **values}, upstream=upstream, transport=transport)
     except ConfigurationError as error:
         why = "; ".join(problem.message for problem in error.problems)
-        message = f"what is kept of the owner for the upstream can't be used ({why}): connect the owner anew"
+        message = f"what is kept of the owner for the upstream can't be used ({why}): {_ANEW}"
         raise LinkError(message) from error
+
+
+_ANEW = "connect the owner anew (patmiddleware jira connect)"
 
 
 def _nearest(name: str, names: Mapping[str, object] | frozenset[str]) -> str:

@@ -100,7 +100,7 @@ class FromVault:
             with self._lock:
                 self._kept.pop(owner, None)
             hint = f"run patmiddleware jira connect {shlex.quote(owner)} --kind …"
-            raise LinkError(f"{owner} has no credential for {self._upstream}: {hint}")
+            raise LinkError(f"{owner} has no credential for the upstream: {hint}")
         # From before the vault was asked, so that what it said is never used for longer.
         return self._keep(owner, credential, now + self._lifetime)
 

@@ -98,7 +98,7 @@ def test_no_credential(scene: Scene, owner: str) -> None:
 
     quoted = "'alice '" if owner == "alice " else owner
     assert (
-        str(caught.value) == f"{owner} has no credential for {JIRA}: run patmiddleware jira connect {quoted} --kind …"
+        str(caught.value) == f"{owner} has no credential for the upstream: run patmiddleware jira connect {quoted} --kind …"
     )
 
 
