@@ -97,9 +97,8 @@ def test_no_credential(scene: Scene, owner: str) -> None:
         scene.sent(owner)
 
     quoted = "'alice '" if owner == "alice " else owner
-    assert (
-        str(caught.value) == f"{owner} has no credential for the upstream: run patmiddleware jira connect {quoted} --kind …"
-    )
+    hint = f"run patmiddleware jira connect {quoted} --kind …"
+    assert str(caught.value) == f"{owner} has no credential for the upstream: {hint}"
 
 
 def test_who_connects_is_connected_at_once(scene: Scene) -> None:
