@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from ..config.values import CONTRADICTION
 from ..errors import ConfigurationError, Problem
 from ..middleware import PATMiddleware
-from .embedding import Embedding, is_setting
+from .embedding import Embedding
+from .flat import is_setting
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

@@ -28,7 +28,7 @@ try:
     )
     from pyramid.settings import asbool
 
-    from .embedding import check_prefix
+    from .flat import check_prefix
     from .pyramid_gate import PREFIX, Gate, Granted, Refused
     from .pyramid_security import TokenSecurityPolicy, forbidden
 except ImportError as error:

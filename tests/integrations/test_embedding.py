@@ -28,7 +28,8 @@ from patmiddleware import (
 )
 from patmiddleware.backends.chain import ChainReader
 from patmiddleware.backends.memory import MemoryStore
-from patmiddleware.integrations.embedding import Embedding, check_prefix
+from patmiddleware.integrations.embedding import Embedding
+from patmiddleware.integrations.flat import check_prefix
 from patmiddleware.testing import FakeClock
 
 POLICY = """
