@@ -179,12 +179,12 @@ def problems() -> Iterator[str]:
 
 def refusals() -> Iterator[str]:
     """Give every reason, with how it is answered."""
-    yield "| reason in the audit | status | `type` of the problem | challenge | what the client reads |"
+    yield "| reason in the audit | status | problem | challenge | what the client reads |"
     yield "| --- | --- | --- | --- | --- |"
     for reason in Reason:
         its = ROWS[reason]
         challenge = {"none": "–", "plain": "yes"}.get(its.challenge, f'`error="{its.challenge}"`')
-        yield f"| `{reason}` | {its.status} | `urn:patmiddleware:problem:{its.kind}` | {challenge} | {its.text} |"
+        yield f"| `{reason}` | {its.status} | `{its.kind}` | {challenge} | {its.text} |"
 
 
 def environ() -> Iterator[str]:
