@@ -179,12 +179,13 @@ def problems() -> Iterator[str]:
 
 def refusals() -> Iterator[str]:
     """Give every reason, with how it is answered."""
-    yield "| reason in the audit | status | problem | challenge | what the client reads |"
-    yield "| --- | --- | --- | --- | --- |"
+    yield "| reason in the audit | status | problem, and `error` of the challenge | what the client reads |"
+    yield "| --- | --- | --- | --- |"
     for reason in Reason:
         its = ROWS[reason]
-        challenge = {"none": "–", "plain": "yes"}.get(its.challenge, f'`error="{its.challenge}"`')
-        yield f"| `{reason}` | {its.status} | `{its.kind}` | {challenge} | {its.text} |"
+        challenge = {"none": "no challenge", "plain": "no `error`"}.get(its.challenge, f"`{its.challenge}`")
+        told = f"`{its.kind}`" if challenge == f"`{its.kind}`" else f"`{its.kind}`, {challenge}"
+        yield f"| `{reason}` | {its.status} | {told} | {its.text} |"
 
 
 def environ() -> Iterator[str]:
