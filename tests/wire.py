@@ -114,7 +114,12 @@ class Server:
     port: int
 
     def send(self, data: bytes, patience: float = PATIENCE) -> Reply:
-        """Send bytes as they are, and read until the server closes, or says nothing for ``patience`` seconds."""
+        """Send bytes as they are, and read until the server closes, or says nothing.
+
+        Args:
+            data: the request.
+            patience: seconds in which the answer must begin; more of it must come within :data:`PATIENCE`.
+        """
         received = bytearray()
         with socket.create_connection((HOST, self.port), timeout=5) as connection:
             try:
@@ -122,12 +127,18 @@ class Server:
                 connection.settimeout(patience)
                 while chunk := connection.recv(65_536):
                     received += chunk
+                    connection.settimeout(PATIENCE)
             except (TimeoutError, ConnectionError):
                 pass  # it hangs, or was cut off before all was sent: what came back is what counts
         return Reply(bytes(received))
 
     def ask(
-        self, target: str | bytes = "/", *headers: str | bytes, method: str | bytes = "GET", body: bytes = b""
+        self,
+        target: str | bytes = "/",
+        *headers: str | bytes,
+        method: str | bytes = "GET",
+        body: bytes = b"",
+        patience: float = PATIENCE,
     ) -> Reply:
         """Send a request with these header lines, as they are; the connection is to end after it."""
         lines = [b" ".join((_bytes(method), _bytes(target), b"HTTP/1.1")), *map(_bytes, headers)]
@@ -135,7 +146,7 @@ class Server:
             lines.insert(1, b"Host: watched.example")
         if not any(line.lower().startswith(b"connection:") for line in lines):
             lines.append(b"Connection: close")
-        return self.send(b"\r\n".join((*lines, b"", body)))
+        return self.send(b"\r\n".join((*lines, b"", body)), patience)
 
 
 def _bytes(text: str | bytes) -> bytes:
