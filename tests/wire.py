@@ -108,10 +108,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that runs."""
+    """A server that runs; where it is to answer whatever is sent, it may be given more patience."""
 
     name: str
     port: int
+    patience: float = PATIENCE
 
     def send(self, data: bytes, patience: float = PATIENCE) -> Reply:
         """Send bytes as they are, and read until the server closes, or says nothing.
@@ -138,7 +139,7 @@ class Server:
         *headers: str | bytes,
         method: str | bytes = "GET",
         body: bytes = b"",
-        patience: float = PATIENCE,
+        patience: float | None = None,
     ) -> Reply:
         """Send a request with these header lines, as they are; the connection is to end after it."""
         lines = [b" ".join((_bytes(method), _bytes(target), b"HTTP/1.1")), *map(_bytes, headers)]
@@ -146,7 +147,7 @@ class Server:
             lines.insert(1, b"Host: watched.example")
         if not any(line.lower().startswith(b"connection:") for line in lines):
             lines.append(b"Connection: close")
-        return self.send(b"\r\n".join((*lines, b"", body)), patience)
+        return self.send(b"\r\n".join((*lines, b"", body)), self.patience if patience is None else patience)
 
 
 def _bytes(text: str | bytes) -> bytes:
