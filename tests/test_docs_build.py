@@ -40,7 +40,20 @@ def test_the_documentation_is_built_without_a_warning(tmp_path: Path) -> None:
     """Every page, with every link between them, and nothing is fetched."""
     for name in ("sphinx", "furo", "myst_parser"):
         pytest.importorskip(name, reason=f"needs {name}, of the extra dev")
-    command = ["-m", "sphinx", "-nW", "--keep-going", "-q", "-d", tmp_path / "trees", ROOT / "docs", tmp_path / "html"]
+    # Sphinx's own warnings count; those of Python, such as that a part of Sphinx is old, are not about the pages.
+    command = [
+        "-W",
+        "ignore",
+        "-m",
+        "sphinx",
+        "-nW",
+        "--keep-going",
+        "-q",
+        "-d",
+        tmp_path / "trees",
+        ROOT / "docs",
+        tmp_path / "html",
+    ]
 
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=110)
 

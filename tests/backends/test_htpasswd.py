@@ -225,7 +225,8 @@ def test_the_log_names_weak_kinds_once(path: Path, caplog: pytest.LogCaptureFixt
 
     directory.find("alice")
 
-    assert sorted(record.message.removeprefix(f"{path}: ") for record in caplog.records) == [
+    ours = [record.message for record in caplog.records if record.name == "patmiddleware"]  # passlib has words, too
+    assert sorted(message.removeprefix(f"{path}: ") for message in ours) == [
         "DES crypt looks at eight letters only; better: htpasswd -B",
         "{SHA} has no salt; better: htpasswd -B",
     ]
