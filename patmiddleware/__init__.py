@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from patmiddleware.frontdoor import on_demand
 
 if TYPE_CHECKING:
     from .annotate import Scrub, grant_from
@@ -135,14 +136,7 @@ _MODULES = (
 )
 
 if not TYPE_CHECKING:  # a checker would take any name for one that is there
-
-    def __getattr__(name: str) -> object:
-        """Give a name of ``__all__``, and load what it needs (PEP 562)."""
-        if name in __all__:
-            for module in _MODULES:
-                if hasattr(found := import_module(f".{module}", __name__), name):
-                    return globals().setdefault(name, getattr(found, name))
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    __getattr__ = on_demand(__name__, __all__, _MODULES)
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

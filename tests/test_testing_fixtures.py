@@ -260,7 +260,8 @@ IN_NOBODY_S_WAY = {
         def test_modules():
             ours = {name for name in sys.modules if name.partition(".")[0] == "patmiddleware"}
             assert ours <= {
-                "patmiddleware", "patmiddleware.errors", "patmiddleware.testing", "patmiddleware.testing.fixtures"
+                "patmiddleware", "patmiddleware.errors", "patmiddleware.frontdoor", "patmiddleware.testing",
+                "patmiddleware.testing.fixtures",
             }
             others = {"sqlalchemy", "flask", "pyramid", "webtest", "werkzeug", "webob", "jwt", "cachetools", "passlib"}
             assert others.isdisjoint(sys.modules)

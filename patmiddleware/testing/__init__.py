@@ -16,10 +16,10 @@ The fixtures are there wherever this package is installed.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from patmiddleware.errors import ConfigurationError
+from patmiddleware.frontdoor import on_demand
 
 try:
     import pytest
@@ -93,11 +93,4 @@ _MODULES = (
 
 # There is no __dir__ beside it: pytest looks at every name of a plugin that this would give.
 if not TYPE_CHECKING:  # a checker would take any name for one that is there
-
-    def __getattr__(name: str) -> object:
-        """Give a name of ``__all__``, and load what it needs (PEP 562)."""
-        if name in __all__:
-            for module in _MODULES:
-                if hasattr(found := import_module(f".{module}", __name__), name):
-                    return globals().setdefault(name, getattr(found, name))
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    __getattr__ = on_demand(__name__, __all__, _MODULES)

@@ -33,8 +33,7 @@ def is_active(entry: Mapping[str, Values], now: float, lockout_duration: float |
     Returns:
         False also where one of them has several values, or one that can't be read.
     """
-    judged = _RULES.keys() & entry
-    return not judged or all(_holds(name, entry, now, lockout_duration) for name in judged)
+    return all(_holds(name, entry, now, lockout_duration) for name in _RULES.keys() & entry)
 
 
 def _holds(name: str, entry: Mapping[str, Values], now: float, duration: float | None) -> bool:

@@ -82,14 +82,14 @@ class Grouping:
             LDAPError: when the server can't be asked.
         """
         if self.reads_member_of:
-            groups = list(self._named(connection, _member_of(entry)))
+            groups = list(self._by_names(connection, _member_of(entry)))
         elif self.nested == "ad":
             groups = self._search(connection, filter_format(_CHAIN, [dn]))
         else:
             groups = self._search(connection, filter_format(f"(|{_MEMBER}(memberUid=%s))", [dn, dn, name]))
         return self._with_nested(connection, groups) if self.nested is True else groups
 
-    def _named(self, connection: Connection, values: Sequence[bytes]) -> Iterator[Group]:
+    def _by_names(self, connection: Connection, values: Sequence[bytes]) -> Iterator[Group]:
         for value in values:
             if (group := _named(value, self._root, self.attribute)) is not None:
                 yield group if group.names else self._read(connection, group.dn)
@@ -157,6 +157,6 @@ def _named(value: bytes, root: DN, attribute: str) -> Group | None:
 def _member_of(entry: Mapping[str, Sequence[bytes]]) -> Sequence[bytes]:
     values = entry.get(_MEMBER_OF)
     # Active Directory gives very many values in pieces, under names such as memberOf;range=0-1499.
-    if not values and [name for name in entry if name.startswith(_IN_PIECES)]:
+    if not values and any(name.startswith(_IN_PIECES) for name in entry):
         raise BackendUnavailable("somebody is in too many groups for memberOf: set groups to search")
     return values or ()
