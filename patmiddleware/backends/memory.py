@@ -98,11 +98,11 @@ class MemoryStore:
         limit: int | None = None,
     ) -> Sequence[Token]:
         """Give the records that match every filter that is given, ordered by id."""
-        with self._lock:
-            tokens = sorted((row.token for row in self._rows.values()), key=attrgetter("id"))
+        with self._lock:  # and sorted without it, for look-ups wait for it
+            tokens = [row.token for row in self._rows.values()]
         matching = (
             token
-            for token in tokens
+            for token in sorted(tokens, key=attrgetter("id"))
             if (owner is None or token.owner == owner)
             and (family is None or token.family == family)
             and (parent is None or token.parent == parent)
@@ -172,8 +172,9 @@ class MemoryStore:
     def records(self) -> Iterator[tuple[Token, Digest]]:
         """Give every record with its digest, as they are at the call, ordered by id."""
         with self._lock:
-            rows = sorted(self._rows.items())
-        return ((row.token, row.digest) for _, row in rows)
+            rows = list(self._rows.values())
+        rows.sort(key=lambda row: row.token.id)
+        return ((row.token, row.digest) for row in rows)
 
     def _judge(self, change: Change) -> tuple[str, _Row | None]:
         """Give the id that a change is about, and what is to stand there.
