@@ -8,13 +8,16 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Protocol
 
+from patmiddleware import Secret, Token
 from patmiddleware.backends.file import FileStore
 from patmiddleware.backends.memory import MemoryStore
-from patmiddleware.interfaces import Replace, TokenReader, Transactional
+from patmiddleware.interfaces import Add, Replace, TokenReader, Transactional
+from patmiddleware.model import Digest
 
 from .many import (
     BATCH,
@@ -25,6 +28,7 @@ from .many import (
     UNKNOWN,
     Figures,
     as_kept,
+    digest,
     load,
     look_ups,
     secret,
@@ -48,15 +52,33 @@ class _Store(TokenReader, Transactional, Protocol):
 
 
 class Memory:
-    """Look-ups in a store in memory."""
+    """Look-ups in a store in memory.
+
+    Beside few tokens and many, which differ in how much of them the processor's caches hold as well, the many in one
+    store are compared with as many in stores of few.
+    """
 
     def rows(self, counts: Sequence[int]) -> list[Row]:
         """Say what is measured with so many tokens, and what must be reached."""
-        return _look_up_rows("memory", counts)
+        few, many = counts[0], counts[-1]
+        rows = _look_up_rows("memory", counts)
+        if few == many:
+            return rows
+        apart = _shared(many, many // few)
+        return [*rows, Row(name=apart, to=apart), Row(name=_shared(many, 1), to=apart, gate=GROWTH)]
 
     def measure(self, counts: Sequence[int], rounds: int) -> Figures:
-        """Fill a store with each number of tokens, and time look-ups in turns."""
-        figures, runs = _look_ups("memory", {tokens: MemoryStore() for tokens in counts})
+        """Fill stores with each number of tokens, and time look-ups in turns."""
+        few, many = counts[0], counts[-1]
+        stores = {tokens: MemoryStore() for tokens in counts}
+        figures, runs = _look_ups("memory", stores)
+        figures |= measure_wall(runs, rounds, SLICE)
+        if few == many:
+            return figures
+        runs.clear()
+        for these in ([stores[many]], _spread(many, many // few)):
+            name = _shared(many, len(these))
+            runs[name] = look_ups(name, partial(_find_in, these), partial(_place, len(these)), as_kept, many)
         return figures | measure_wall(runs, rounds, SLICE)
 
 
@@ -91,6 +113,28 @@ class File:
 
 
 MEMORY, FILE = Memory(), File()
+
+
+def _shared(tokens: int, stores: int) -> str:
+    return f"memory, {tokens:,} tokens in {f'{stores:,} stores' if stores > 1 else 'one store'}: {OURS}"
+
+
+def _spread(tokens: int, stores: int) -> list[MemoryStore]:
+    """Put so many tokens into so many stores."""
+    spread = [MemoryStore() for _ in range(stores)]
+    for at, store in enumerate(spread):
+        store.commit([Add(token(number), Digest("sha256", "", digest(number))) for number in range(at, tokens, stores)])
+    return spread
+
+
+def _place(stores: int, number: int) -> tuple[int, Secret]:
+    """Say in which of so many stores the token with this number is, and by what it is found."""
+    return number % stores, secret(number)
+
+
+def _find_in(stores: Sequence[MemoryStore], place: tuple[int, Secret]) -> Token | None:
+    at, key = place
+    return stores[at].find(key)
 
 
 def _loaded(counts: Sequence[int]) -> int:

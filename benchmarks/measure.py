@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import repeat
+from random import Random
 from statistics import median
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING, TypeAlias
@@ -112,7 +113,7 @@ def measure_wall(runs: Mapping[str, Run], rounds: int, slice_seconds: float) -> 
     For what waits for another process, whose CPU time can't be seen from here.
 
     Args:
-        runs: by name. Each round begins with another one, so that none always follows the same one.
+        runs: by name. Each round has them in another order, so that none always finds what the same one left in caches.
         rounds: how often each is timed.
         slice_seconds: for how long, each time.
     """
@@ -122,8 +123,7 @@ def measure_wall(runs: Mapping[str, Run], rounds: int, slice_seconds: float) -> 
     gc.collect()
     gc.freeze()
     for at in progress(range(rounds), "rounds"):
-        first = at % len(names)
-        for name in names[first:] + names[:first]:
+        for name in Random(at).sample(names, len(names)):
             taken[name].append(_seconds(runs[name], counts[name], perf_counter) / counts[name])
     gc.unfreeze()
     return taken
