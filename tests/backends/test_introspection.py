@@ -311,6 +311,27 @@ def test_broken_answer_is_an_outage(server: Loopback, asking: Callable[..., Intr
         found(asking())
 
 
+FINAL = b"HTTP/1.1 200 OK\r\nContent-Length: 32\r\n\r\n" + b'{"active": true, "sub": "alice"}'
+
+
+def test_interim_answers_are_passed_over(server: Loopback, asking: Callable[..., IntrospectionReader]) -> None:
+    """Any number of any kind may come first: what follows them is the answer, and nobody else's."""
+    interim = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Wait\r\n\r\n"
+    server.answer = lambda asked: Reply(raw=interim + FINAL)
+
+    assert found(asking()) is not None
+
+
+def test_answer_in_another_protocol_is_an_outage(server: Loopback, asking: Callable[..., IntrospectionReader]) -> None:
+    """What follows is no answer to this question, nor to the next."""
+    server.answer = lambda asked: Reply(raw=b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + FINAL)
+    reader = asking()
+
+    for _ in range(2):
+        with pytest.raises(BackendUnavailable, match="does not answer"):
+            found(reader)
+
+
 def test_check_finds_nothing_wrong_with_a_good_server(
     server: Loopback, asking: Callable[..., IntrospectionReader]
 ) -> None:
@@ -445,6 +466,7 @@ def test_certificate_is_checked(tmp_path: Path) -> None:
         ("https://gate:geheim@issuer.example/introspect", {}, "store"),
         ("", {}, "store"),
         ("issuer.example", {}, "store"),
+        ("https://issuer.example:0/introspect", {}, "store"),
         ("https://a", {"client_id": ""}, "store.client_id"),
         ("https://a", {"client_secret": None}, "store.client_secret"),
         ("https://a", {"client_secret": "\ud800"}, "store.client_secret"),
