@@ -258,7 +258,7 @@ class _Bounded(RawIOBase):
 def _context(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=None if ca_file is None else os.fspath(ca_file))
-    except (OSError, ssl.SSLError) as error:
+    except (OSError, ssl.SSLError, TypeError) as error:  # the last for what is no path
         message = "the file of authorities can't be read, or holds none"
         raise ConfigurationError(message, setting="store.ca_file") from error
 
@@ -271,6 +271,10 @@ def _why(error: Exception) -> str:
     for cause in (error, *inner):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is refused: {cause.verify_message}"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
         if "Timeout" in type(cause).__name__:
             return "it took too long"
+        if type(cause).__name__ == "EmptyPoolError":
+            return "so many calls to it go on that none came free in time"
     return type(error).__name__

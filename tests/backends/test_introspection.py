@@ -6,9 +6,11 @@ import json
 import multiprocessing
 import os
 import sys
+import threading
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -380,6 +382,34 @@ def test_kept_connection_that_was_closed_is_replaced(
     assert server.connections == 5
 
 
+def test_refused_connection_is_told() -> None:
+    """Whoever reads it knows that nothing runs there."""
+    with serving() as server:
+        url = server.url
+
+    with pytest.raises(BackendUnavailable, match="refused"):
+        found(reader_at(url))
+
+
+def test_too_many_calls_at_once_are_an_outage(server: Loopback, asking: Callable[..., IntrospectionReader]) -> None:
+    """What waits for a connection waits no longer than for an answer, and the message says what was lacking."""
+    over = threading.Event()
+    server.answer = lambda asked: Reply(b"{}" if over.wait(20) else b"")
+    reader, said = asking(pool=1, timeout=0.5), list[str]()
+
+    def ask(name: str) -> None:
+        with pytest.raises(BackendUnavailable) as caught:
+            found(reader, name)
+        said.append(str(caught.value))
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(ask, "abcdef"))
+    over.set()
+
+    assert len(said) == 6
+    assert any("none came free" in words for words in said)
+
+
 def test_call_is_repeated_once(server: Loopback, asking: Callable[..., IntrospectionReader]) -> None:
     """A server that hangs up each time is an outage after the second."""
     server.answer = lambda asked: Reply(raw=b"")
@@ -471,6 +501,9 @@ def test_certificate_is_checked(tmp_path: Path) -> None:
         ("https://a", {"client_secret": None}, "store.client_secret"),
         ("https://a", {"client_secret": "\ud800"}, "store.client_secret"),
         ("https://a", {"pool": 0}, "store.pool"),
+        ("https://a", {"token_type_hint": 5}, "store.token_type_hint"),
+        ("https://a", {"token_type_hint": "\ud800"}, "store.token_type_hint"),
+        ("https://a", {"ca_file": 5}, "store.ca_file"),
         ("https://a", {"timeout": 0}, "store.timeout"),
         ("https://a", {"ca_file": "/there/is/none"}, "store.ca_file"),
         ("https://a", {"owner_claim": ""}, "store.owner_claim"),
