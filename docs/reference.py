@@ -49,6 +49,8 @@ KINDS: Mapping[object, str] = {
     values.secret: "secret",
     values.address: "address, or secret",
     values.names: "list of text",
+    backends.addresses: "address, or secret, or a list",
+    backends.text_or_nothing: "text",
     backends.nested: '`true`, `false` or `"ad"`',
     backends.SCOPES: "table of lists of text",
     upstreams.auth: "table: see below",

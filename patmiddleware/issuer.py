@@ -119,7 +119,7 @@ class Issuer:
         if actor is not None:
             draft = issuance.for_actor(draft, actor, self.limits)
         if isinstance(actor, Grant) and actor.token_id is not None:
-            parent = self._parent(actor.token_id)
+            parent = self._parent(actor.token_id, actor.owner)
             draft = issuance.as_child(draft, parent, self._scopes, lifetime_asked=lifetime is not None)
         secret = mint_secret(self._prefix)
         self._add(draft, secret)
@@ -190,7 +190,7 @@ class Issuer:
         """
         if grant.token_id is None:
             raise RefusedError("a session is opened with a token, not with a password")
-        parent, now = self._parent(grant.token_id), self._now()
+        parent, now = self._parent(grant.token_id, grant.owner), self._now()
         self._make_room(parent)
         draft = issuance.session_of(parent, secrets.token_hex(ID_BYTES), now, lifetime)
         secret = mint_secret(self._prefix)
@@ -341,9 +341,11 @@ class Issuer:
         if most is not None and not token.is_session and len(self._lineage.heads(owner)) + more > most:
             raise RefusedError(f"{owner!r} may have {most} live tokens: revoke one that is not needed any more")
 
-    def _parent(self, id: str) -> Token:
+    def _parent(self, id: str, owner: str | None = None) -> Token:
         parent = self.store.get(id)
-        if parent is None or not is_live(parent, self._now()):
+        # Behind ours in a chain may be tokens of another issuer, who may give one the id of a token of ours.
+        foreign = parent is not None and owner not in (None, parent.owner)
+        if parent is None or foreign or not is_live(parent, self._now()):
             raise RefusedError("the token that this one would depend on is not valid any more: log in again")
         if parent.is_session:
             raise RefusedError("a session makes no tokens: use the token that it was opened with")

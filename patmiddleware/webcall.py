@@ -11,7 +11,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from functools import partial
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from io import BufferedReader, RawIOBase
 from ipaddress import ip_address
 from time import monotonic
@@ -62,7 +62,8 @@ def target(url: str, setting: str) -> Target:
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
         raise ConfigurationError("it is no address of a server", setting=setting) from error
-    if parts.scheme not in ("https", "http") or not host or not _PRINTABLE.fullmatch(url) or "\\" in url:
+    unlike = not _PRINTABLE.fullmatch(url) or "\\" in url or port == 0
+    if parts.scheme not in ("https", "http") or not host or unlike:
         raise ConfigurationError("it is no address of a server", setting=setting, hint="write https://HOST/PATH")
     if parts.username is not None or parts.fragment or "#" in url:
         # Its words are not shown: there may be a password in it.
@@ -217,6 +218,21 @@ class _InTime(HTTPResponse):
         time: float = sock.gettimeout() or 0.0
         self.fp = BufferedReader(_Bounded(self.fp.detach(), sock, monotonic() + time))
 
+    def begin(self) -> None:
+        """Read the head of the answer itself: interim ones are passed over (RFC 9110, section 15.2).
+
+        ``http.client`` knows 100 alone, and would leave what comes behind another to whoever asks next.
+
+        Raises:
+            HTTPException: when the server goes over to something else than HTTP.
+        """
+        super().begin()
+        while self.status < 200:
+            if self.status == 101:
+                raise HTTPException("no other protocol was asked for")
+            self.headers = self.msg = None  # type: ignore[assignment]  # or else it has begun already
+            super().begin()
+
 
 class _Bounded(RawIOBase):
     """What a socket gives until a deadline."""
@@ -242,7 +258,7 @@ class _Bounded(RawIOBase):
 def _context(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=None if ca_file is None else os.fspath(ca_file))
-    except (OSError, ssl.SSLError) as error:
+    except (OSError, ssl.SSLError, TypeError) as error:  # the last for what is no path
         message = "the file of authorities can't be read, or holds none"
         raise ConfigurationError(message, setting="store.ca_file") from error
 
@@ -255,6 +271,10 @@ def _why(error: Exception) -> str:
     for cause in (error, *inner):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is refused: {cause.verify_message}"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
         if "Timeout" in type(cause).__name__:
             return "it took too long"
+        if type(cause).__name__ == "EmptyPoolError":
+            return "so many calls to it go on that none came free in time"
     return type(error).__name__

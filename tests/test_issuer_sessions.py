@@ -126,7 +126,12 @@ def of_nothing(issuer: Issuer, clock: FakeClock) -> Grant:
     return Grant(token_id="no-such-id", owner="alice")
 
 
-@pytest.mark.parametrize("make", [dead, expired, of_a_session, of_a_password, of_nothing])
+def of_another_issuer(issuer: Issuer, clock: FakeClock) -> Grant:
+    """Of a JWT, whose id is its issuer's choice."""
+    return Grant(token_id=mint(issuer).id, owner="mallory")
+
+
+@pytest.mark.parametrize("make", [dead, expired, of_a_session, of_a_password, of_nothing, of_another_issuer])
 def test_what_opens_no_session(make: Any, issuer: Issuer, store: MemoryStore, clock: FakeClock) -> None:
     """Only a token that is valid does: no session, no password, and nothing that is not there any more."""
     grant = make(issuer, clock)
@@ -145,6 +150,15 @@ def test_a_session_makes_no_tokens(store: MemoryStore, clock: FakeClock) -> None
 
     with pytest.raises(RefusedError, match="makes no tokens"):
         mint(issuer, actor=Grant(token_id=session.id, owner="alice"))
+
+
+def test_a_token_of_another_issuer_makes_no_child_of_one_with_its_id(store: MemoryStore, clock: FakeClock) -> None:
+    """It would have what the token has, whoever the other one is of."""
+    issuer = Issuer(store, clock=clock, limits=IssuerLimits(tokens_may_mint=True))
+    token = mint(issuer)
+
+    with pytest.raises(RefusedError, match="not valid any more"):
+        mint(issuer, owner="mallory", actor=Grant(token_id=token.id, owner="mallory"))
 
 
 def test_a_session_is_not_rotated(issuer: Issuer) -> None:

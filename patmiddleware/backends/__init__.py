@@ -145,6 +145,8 @@ def _known(settings: Settings, what: str, kind: Callable[..., object], *apart: s
     Raises:
         ConfigurationError: for the first that is missing, or that it does not take, with the nearest one.
     """
+    if not isinstance(settings, Mapping):
+        raise ConfigurationError("takes settings by their names", setting=what)
     parameters = tuple(signature(kind).parameters.values())
     names = {one.name for one in parameters if one.kind is one.KEYWORD_ONLY} - {*apart}
     missing = [one.name for one in parameters if one.name in names and one.default is one.empty]

@@ -47,7 +47,8 @@ class ChainReader:
     by one reader only after all before it have said that they don't know it.
 
     It is no store: new tokens are made in one of the readers. Where each of them has a ``revision()`` the chain has
-    one, else tokens are kept for a second at the most, whichever reader they come from.
+    one, else tokens are kept for a second at the most, whichever reader they come from. One that can't give its own is
+    an outage of all that is cached, once the last good state may serve no longer.
 
     Args:
         readers: first asked first.

@@ -88,7 +88,7 @@ class IntrospectionReader:
             maximum_age=maximum_age,
         )
         self._clock, self._headers = clock, _headers(client_id, client_secret)
-        self._hint = {"token_type_hint": token_type_hint} if token_type_hint else {}
+        self._hint = _hint(token_type_hint)
         self._caller = WebCaller(
             _url(address),
             setting="store",
@@ -171,6 +171,12 @@ def _headers(client_id: object, client_secret: object) -> Mapping[str, str]:
         "Content-Type": "application/x-www-form-urlencoded",
         "Accept": "application/json",
     }
+
+
+def _hint(words: object) -> Mapping[str, str]:
+    if not isinstance(words, str) or not (words.isascii() and words.isprintable()):
+        raise ConfigurationError("takes a word, or an empty text", setting="store.token_type_hint")
+    return {"token_type_hint": words} if words else {}
 
 
 def _url(address: str) -> str:

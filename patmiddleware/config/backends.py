@@ -35,8 +35,6 @@ Settings: TypeAlias = Mapping[str, Any]
 NONE: Settings = MappingProxyType({})
 _SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/)(?!:memory:)(.+)")
 _FILE = re.compile(r"((?:file|static|htpasswd):|jwt:(?!https?:))(?!/)(.+)", re.IGNORECASE)
-KINDS = ("jwt", "introspection")
-"""Kinds of stores whose settings stand in a table of their own, since a chain may have several kinds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +66,7 @@ class StoreSettings:
 
     def of(self, address: str) -> Settings:
         """Give the settings for the store at one of the addresses."""
-        kind = address.partition(":")[0].lower()
-        if kind == "chain":
-            return {kind: found for kind in KINDS if (found := getattr(self, kind))}
+        kind = kind_of(address)
         if kind in KINDS:
             alone: Settings = getattr(self, kind)
             return alone
@@ -99,6 +95,18 @@ def one_or_more(read: Reader[T]) -> Reader[tuple[T, ...]]:
     return read_them
 
 
+def addresses(value: object, place: Place) -> tuple[str, ...]:
+    """Read an address or a list of at least one; in the place of a ``chain:`` stand those that it is of."""
+    given = one_or_more(address)(value, place)
+    links = [one.partition(":")[2].split() if kind_of(one) == "chain" else [] for one in given]
+    return tuple(each for one, its in zip(given, links, strict=True) for each in its or [one])
+
+
+def kind_of(address: str) -> str:
+    """Give what an address begins with, in lower case."""
+    return address.partition(":")[0].lower()
+
+
 def by_name(read: Reader[T]) -> Reader[Mapping[str, T]]:
     """Make a reader of a table whose keys are anybody's."""
 
@@ -122,13 +130,18 @@ def nested(value: object, place: Place) -> bool | str:
     raise place.problem(BAD_VALUE, f"can't be {shown(value)}", 'write true, false or "ad"')
 
 
+def text_or_nothing(value: object, place: Place) -> str:
+    """Read a text that may be empty, which says something as well."""
+    return "" if value == "" else text(value, place)
+
+
 SCOPES = by_name(names)
 
 JWT: Mapping[str, Reader[Any]] = {
     "issuer": one_or_more(text),
     "audience": one_or_more(text),
     "algorithms": either(list_of(text), by_name(text), dict),
-    "typ": list_of(text),
+    "typ": list_of(text_or_nothing),
     "leeway": seconds,
     "maximum_length": whole(64, 65_536),
     "maximum_age": seconds,
@@ -158,14 +171,17 @@ INTROSPECTION: Mapping[str, Reader[Any]] = {
     "name_claim": text,
     "leeway": seconds,
     "maximum_age": seconds,
-    "token_type_hint": text,
+    "token_type_hint": text_or_nothing,
     "ca_file": path,
     "timeout": seconds,
     "pool": whole(1, 1_000),
 }
 
+KINDS: Mapping[str, Mapping[str, Reader[Any]]] = {"jwt": JWT, "introspection": INTROSPECTION}
+"""Kinds of stores whose settings stand in a table of their own, since a chain may have several kinds."""
+
 STORE: Mapping[str, Reader[Any]] = {
-    "url": one_or_more(address),
+    "url": addresses,
     "prefix": text,
     "peppers": list_of(secret),
     "foreign": boolean,
@@ -209,7 +225,5 @@ def directory(url: tuple[str, ...], **settings: Any) -> DirectorySettings:  # An
 
 def located(url: str, folder: Path) -> str:
     """Give an address with a relative path in it as one with the whole path, from the settings file's folder."""
-    if url.startswith("chain:"):
-        return "chain:" + " ".join(located(one, folder) for one in url.removeprefix("chain:").split())
     found = _SQLITE.fullmatch(url) or _FILE.fullmatch(url)
     return f"{found[1]}{folder / found[2]}" if found else url

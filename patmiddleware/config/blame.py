@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ConfigurationError, Problem
@@ -33,6 +34,16 @@ def blamed(table: str, within: str = "") -> Iterator[None]:
         yield
     except ConfigurationError as error:
         raise ConfigurationError(_blamed(problem, table, within) for problem in error.problems) from error
+
+
+@contextmanager
+def renamed(name: Callable[[str], str]) -> Iterator[None]:
+    """Tell what is refused inside as problems of other settings: those that stand in the file."""
+    try:
+        yield
+    except ConfigurationError as error:
+        problems = (replace(problem, setting=name(problem.setting)) for problem in error.problems)
+        raise ConfigurationError(problems) from error
 
 
 def _blamed(problem: Problem, table: str, within: str) -> Problem:

@@ -18,8 +18,8 @@ from ..issuer import Issuer
 from ..middleware import PATMiddleware
 from ..policy import Policy
 from .application import application_of, session_of
-from .backends import located
-from .blame import IDS, blamed
+from .backends import KINDS, kind_of, located
+from .blame import IDS, blamed, renamed
 from .file import Config
 from .tables import MiddlewareSettings
 from .values import BAD_VALUE, STORE
@@ -192,18 +192,27 @@ def _opened(config: Config, address: str, events: str | None = None) -> TokenRea
     store, folder = config.store, config.path.parent
     settings = dict(store.of(address))
     if "deny" in settings:
-        # The same tokens of ours are there, so under the same peppers.
-        settings["deny"] = open_store(
-            located(settings["deny"], folder), prefix=store.prefix, peppers=store.peppers, events=events
+        with renamed(lambda setting: "store.jwt.deny"):
+            # The same tokens of ours are there, so under the same peppers.
+            settings["deny"] = open_store(
+                located(settings["deny"], folder), prefix=store.prefix, peppers=store.peppers, events=events
+            )
+        events = None  # the changes that there are to tell are those
+    with renamed(lambda setting: _in_its_table(setting, kind_of(address))):
+        return open_store(
+            located(address, folder),
+            prefix=store.prefix,
+            peppers=store.peppers,
+            foreign=store.foreign,
+            events=events,
+            settings=settings,
         )
-    return open_store(
-        located(address, folder),
-        prefix=store.prefix,
-        peppers=store.peppers,
-        foreign=store.foreign,
-        events=events,
-        settings=settings,
-    )
+
+
+def _in_its_table(setting: str, kind: str) -> str:
+    """Give the name of a store's setting as it stands in the file: some kinds have a table of their own."""
+    table, _, name = setting.partition(".")
+    return f"{table}.{kind}.{name}" if name.partition(".")[0] in KINDS.get(kind, ()) else setting
 
 
 def lacks_tables(config: Config) -> bool:

@@ -6,9 +6,11 @@ import json
 import multiprocessing
 import os
 import sys
+import threading
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -311,6 +313,27 @@ def test_broken_answer_is_an_outage(server: Loopback, asking: Callable[..., Intr
         found(asking())
 
 
+FINAL = b"HTTP/1.1 200 OK\r\nContent-Length: 32\r\n\r\n" + b'{"active": true, "sub": "alice"}'
+
+
+def test_interim_answers_are_passed_over(server: Loopback, asking: Callable[..., IntrospectionReader]) -> None:
+    """Any number of any kind may come first: what follows them is the answer, and nobody else's."""
+    interim = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Wait\r\n\r\n"
+    server.answer = lambda asked: Reply(raw=interim + FINAL)
+
+    assert found(asking()) is not None
+
+
+def test_answer_in_another_protocol_is_an_outage(server: Loopback, asking: Callable[..., IntrospectionReader]) -> None:
+    """What follows is no answer to this question, nor to the next."""
+    server.answer = lambda asked: Reply(raw=b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + FINAL)
+    reader = asking()
+
+    for _ in range(2):
+        with pytest.raises(BackendUnavailable, match="does not answer"):
+            found(reader)
+
+
 def test_check_finds_nothing_wrong_with_a_good_server(
     server: Loopback, asking: Callable[..., IntrospectionReader]
 ) -> None:
@@ -357,6 +380,34 @@ def test_kept_connection_that_was_closed_is_replaced(
 
     assert [found(reader) is None for _ in range(5)] == [False] * 5
     assert server.connections == 5
+
+
+def test_refused_connection_is_told() -> None:
+    """Whoever reads it knows that nothing runs there."""
+    with serving() as server:
+        url = server.url
+
+    with pytest.raises(BackendUnavailable, match="refused"):
+        found(reader_at(url))
+
+
+def test_too_many_calls_at_once_are_an_outage(server: Loopback, asking: Callable[..., IntrospectionReader]) -> None:
+    """What waits for a connection waits no longer than for an answer, and the message says what was lacking."""
+    over = threading.Event()
+    server.answer = lambda asked: Reply(b"{}" if over.wait(20) else b"")
+    reader, said = asking(pool=1, timeout=0.5), list[str]()
+
+    def ask(name: str) -> None:
+        with pytest.raises(BackendUnavailable) as caught:
+            found(reader, name)
+        said.append(str(caught.value))
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(ask, "abcdef"))
+    over.set()
+
+    assert len(said) == 6
+    assert any("none came free" in words for words in said)
 
 
 def test_call_is_repeated_once(server: Loopback, asking: Callable[..., IntrospectionReader]) -> None:
@@ -445,10 +496,14 @@ def test_certificate_is_checked(tmp_path: Path) -> None:
         ("https://gate:geheim@issuer.example/introspect", {}, "store"),
         ("", {}, "store"),
         ("issuer.example", {}, "store"),
+        ("https://issuer.example:0/introspect", {}, "store"),
         ("https://a", {"client_id": ""}, "store.client_id"),
         ("https://a", {"client_secret": None}, "store.client_secret"),
         ("https://a", {"client_secret": "\ud800"}, "store.client_secret"),
         ("https://a", {"pool": 0}, "store.pool"),
+        ("https://a", {"token_type_hint": 5}, "store.token_type_hint"),
+        ("https://a", {"token_type_hint": "\ud800"}, "store.token_type_hint"),
+        ("https://a", {"ca_file": 5}, "store.ca_file"),
         ("https://a", {"timeout": 0}, "store.timeout"),
         ("https://a", {"ca_file": "/there/is/none"}, "store.ca_file"),
         ("https://a", {"owner_claim": ""}, "store.owner_claim"),

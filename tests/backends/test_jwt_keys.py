@@ -641,6 +641,23 @@ def test_ambiguous_published_key_is_an_outage_that_names_the_setting() -> None:
         keys.check()
 
 
+def test_published_keys_of_which_none_can_be_used_are_an_outage() -> None:
+    """They say nothing against a token; those that were published before don't serve, and later ones do."""
+    publisher = Publisher(ONE)
+    keys = web_keys(publisher)
+    kid(keys, "k1")
+    publisher.keys = (jwk(rsa_key(), "RS256", kid="k1", alg="PS256"),)
+    publisher.clock.advance(300)
+
+    for _ in range(2):
+        with pytest.raises(BackendUnavailable, match=r"none .* can be used: key 0: no algorithm of the settings"):
+            kid(keys, "k1")
+    publisher.keys = (OTHER,)
+    publisher.clock.advance(10)
+
+    assert (kid(keys, "k1"), kid(keys, "k2"), publisher.calls) == (None, "k2", 3)
+
+
 def test_revision_asks_no_server() -> None:
     """It is asked for all the time, with a bound of a second."""
     with serving(key_set(ONE)) as server:

@@ -111,6 +111,12 @@ def test_settings_for_no_link_of_a_chain_are_refused() -> None:
         open_store("chain:memory:", settings={"jwt": {}})
 
 
+def test_settings_that_are_no_table_are_refused() -> None:
+    """As they may be in a chain, where each kind has its own."""
+    with pytest.raises(ConfigurationError, match="settings by their names"):
+        open_store("chain:memory: memory:", settings={"memory": 5})
+
+
 @pytest.mark.parametrize(
     "address",
     [

@@ -109,7 +109,8 @@ def check_types(types: str | Iterable[str | None] | None) -> frozenset[str | Non
     Raises:
         ConfigurationError: when there is none, or something that is no text.
     """
-    listed = [types] if isinstance(types, str | None) else list(types)
+    given: object = types
+    listed = [given] if isinstance(given, str | None) else list(given) if isinstance(given, Iterable) else []
     if not listed or not all(isinstance(item, str | None) for item in listed):
         hint = 'such as "at+jwt"; an empty text, or None, is a token without a type'
         raise ConfigurationError("takes a list of types", setting="store.typ", hint=hint)

@@ -107,7 +107,7 @@ def rules(algorithms: Mapping[str, str] | Iterable[str] | None, pins: Iterable[s
         raise ConfigurationError("takes a list, or a mapping from key ids", setting="store.algorithms")
     by_kid = {str(kid): name for kid, name in given.items()} if isinstance(given, Mapping) else None
     names = list(given) if by_kid is None else list(by_kid.values())
-    unknown = [name for name in names if name not in KNOWN]
+    unknown = [name for name in names if not isinstance(name, str) or name not in KNOWN]
     if unknown or not names:
         message = f"{unknown[0]!r} is no algorithm for tokens" if unknown else "names no algorithm"
         raise ConfigurationError(message, setting="store.algorithms", hint=f"some of {', '.join(sorted(KNOWN))}")

@@ -243,27 +243,29 @@ class WebKeys:
     def _asked(self, before: _Held) -> _Held:
         began = self._clock()
         try:
-            keys, failure = self._parsed(self._fetch()), ""
+            keys, failure = self._parsed(self._fetch())
+            until = began  # what was published before serves no longer, whatever can be made of this
         except (BackendUnavailable, Malformed, ConfigurationError) as error:
-            keys, failure = before.keys, f"the keys of the issuer can't be fetched: {error}"
-            logger.warning("%s", failure)
+            keys, failure, until = before.keys, f"the keys of the issuer can't be fetched: {error}", before.until
         now = self._clock()
         # Other keys are two turns: until this is held, others may count the one of keys that are due.
         turns = before.turns + (2 if keys != before.keys else now >= before.due)
         if failure:
+            logger.warning("%s", failure)
             # At the latest when the last good ones may serve no longer: what they checked is asked for anew then.
-            due = now + self._cooldown if now >= before.until else min(now + self._cooldown, before.until)
-            return before._replace(due=due, tried=now, turns=turns, failure=failure)
+            due = now + self._cooldown if now >= until else min(now + self._cooldown, until)
+            return _Held(keys, due, until, now, turns, failure)
         due = began + self._lifetime
         return _Held(keys, due, due + self._stale, began, turns)
 
-    def _parsed(self, answer: Answer) -> tuple[Key, ...]:
+    def _parsed(self, answer: Answer) -> tuple[tuple[Key, ...], str]:
+        """Give the keys, and what is wrong where there are some but none that can be used."""
         if answer.status != 200:
             raise BackendUnavailable(f"the server answers with the status {answer.status}")
         keys, reasons = parse_set(answer.body, self._rules)
         for reason in reasons:
             logger.info("a published key is passed over: %s", reason)
-        return keys
+        return keys, f"none of the issuer's keys can be used: {reasons[0]}" if reasons and not keys else ""
 
 
 _living: WeakSet[WebKeys] = WeakSet()
