@@ -153,8 +153,9 @@ class Refusals:
 
     def _said(self, denied: Denied, status: int, request_id: str) -> tuple[str, bytes]:
         try:
-            content_type, body = self.body(denied, status, request_id)
-            if not isinstance(body, bytes) or not _QUOTED.fullmatch(content_type):
+            said: tuple[object, object] = self.body(denied, status, request_id)
+            content_type, body = said
+            if not isinstance(content_type, str) or not _QUOTED.fullmatch(content_type) or not isinstance(body, bytes):
                 raise TypeError("it must give a content type of printable ASCII, and bytes")
         except Exception:  # it may be anybody's: whatever becomes of the words, the refusal stands
             logger.exception("errors gave no body, so the refusal has the usual one")
