@@ -9,6 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
+from ..backends import STORES
+from ..backends.schemes import choose
+from ..tokens import check_peppers, check_prefix
+from .blame import judged
 from .values import (
     BAD_VALUE,
     WRONG_TYPE,
@@ -165,9 +169,9 @@ INTROSPECTION: Mapping[str, Reader[Any]] = {
 }
 
 STORE: Mapping[str, Reader[Any]] = {
-    "url": one_or_more(address),
-    "prefix": text,
-    "peppers": list_of(secret),
+    "url": one_or_more(judged(address, lambda url: choose(url, STORES, "store"), "store")),
+    "prefix": judged(text, check_prefix, "store"),
+    "peppers": judged(list_of(secret), check_peppers, "store"),
     "foreign": boolean,
     "events": address,
     "timeout": seconds,
