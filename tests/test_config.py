@@ -773,6 +773,15 @@ OPENED: dict[str, tuple[str, list[tuple[str, str]]]] = {
         STORE + "prefix = 'UPPER'\n[app]\nimport = 'own_app:application'",
         [("PAT-E111", "store.prefix")],
     ),
+    "settings of JWTs that are not there": (
+        "[store]\nurl = 'jwt:https://login.example/keys'\n[app]\nimport = 'own_app:application'",
+        [("PAT-E111", "store.jwt.issuer")],
+    ),
+    "settings of JWTs that can't be": (
+        "[store]\nurl = 'jwt:https://login.example/keys'\n"
+        "jwt = {issuer='i', audience='a', algorithms=['none']}\n[app]\nimport = 'own_app:application'",
+        [("PAT-E111", "store.jwt.algorithms")],
+    ),
     "directory": (
         STORE + "[directory]\nurl = 'ldap://h'\n[app]\nimport = 'own_app:application'",
         [("PAT-E112", "directory.url")],

@@ -39,8 +39,6 @@ Settings: TypeAlias = Mapping[str, Any]
 NONE: Settings = MappingProxyType({})
 _SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/)(?!:memory:)(.+)")
 _FILE = re.compile(r"((?:file|static|htpasswd):|jwt:(?!https?:))(?!/)(.+)", re.IGNORECASE)
-KINDS = ("jwt", "introspection")
-"""Kinds of stores whose settings stand in a table of their own, since a chain may have several kinds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +165,9 @@ INTROSPECTION: Mapping[str, Reader[Any]] = {
     "timeout": seconds,
     "pool": whole(1, 1_000),
 }
+
+KINDS = {"jwt": JWT, "introspection": INTROSPECTION}
+"""Kinds of stores whose settings stand in a table of their own, since a chain may have several kinds."""
 
 STORE: Mapping[str, Reader[Any]] = {
     "url": one_or_more(judged(address, lambda url: choose(url, STORES, "store"), "store")),

@@ -18,7 +18,7 @@ from ..issuer import Issuer
 from ..middleware import PATMiddleware
 from ..policy import Policy
 from .application import application_of, session_of
-from .backends import located
+from .backends import KINDS, located
 from .blame import IDS, blamed
 from .file import Config
 from .tables import MiddlewareSettings
@@ -196,14 +196,24 @@ def _opened(config: Config, address: str, events: str | None = None) -> TokenRea
         settings["deny"] = open_store(
             located(settings["deny"], folder), prefix=store.prefix, peppers=store.peppers, events=events
         )
-    return open_store(
-        located(address, folder),
-        prefix=store.prefix,
-        peppers=store.peppers,
-        foreign=store.foreign,
-        events=events,
-        settings=settings,
-    )
+    try:
+        return open_store(
+            located(address, folder),
+            prefix=store.prefix,
+            peppers=store.peppers,
+            foreign=store.foreign,
+            events=events,
+            settings=settings,
+        )
+    except ConfigurationError as error:
+        raise ConfigurationError(_of_kind(problem, address) for problem in error.problems) from error
+
+
+def _of_kind(problem: Problem, address: str) -> Problem:
+    """Tell a problem with a setting of one kind of store at its place: in the table of that kind."""
+    kind, name = address.partition(":")[0].lower(), problem.setting.removeprefix("store.")
+    own = name.partition(".")[0] in KINDS.get(kind, ())
+    return replace(problem, setting=f"store.{kind}.{name}") if own else problem
 
 
 def lacks_tables(config: Config) -> bool:
