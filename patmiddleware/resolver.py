@@ -31,7 +31,8 @@ _SPELLINGS = 8  # of one credential that are remembered: blanks, and the user na
 USERNAME_RULES: dict[str, UsernameRule] = {
     "match": lambda username, owner: username == owner.name,
     "casefold": lambda username, owner: username.casefold() == owner.name.casefold(),
-    "mail": lambda username, owner: username in (owner.name, owner.mail),
+    # An address that a directory has as an empty text is none.
+    "mail": lambda username, owner: username != "" and username in (owner.name, owner.mail),
     "ignore": lambda username, owner: True,
 }
 """What ``basic_username`` takes."""

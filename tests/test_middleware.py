@@ -1017,6 +1017,15 @@ def test_user_name_of_basic(world: World, rule: Any, username: str, passes: bool
     assert answer.status == (200 if passes else 401)
 
 
+def test_an_empty_mail_address_is_nobodys(world: World) -> None:
+    """A directory may have it as an empty text, and a client may send no name."""
+    gate = world.gate(basic_username="mail", directory=StaticDirectory([replace(ALICE, mail="")]))
+
+    answer = call(gate, request("/", basic("", world.mint())))
+
+    assert answer.status == 401
+
+
 def test_user_name_rule_is_not_asked_for_bearer(world: World) -> None:
     """Only Basic has a user name."""
     answer = call(world.gate(basic_username=lambda username, owner: False), request("/", bearer(world.mint())))
