@@ -569,6 +569,15 @@ def test_a_syntax_error_names_line_and_column(write: Write) -> None:
     assert "line 2, column 7" in problem.message
 
 
+def test_a_byte_order_mark_is_no_part_of_the_settings(write: Write) -> None:
+    """Editors of Windows begin a file with one."""
+    path = write("\ufeff[store]\nurl = 'memory:'\n")
+
+    config = Config.from_file(path)
+
+    assert (config.problems(), config.store.url) == ((), ("memory:",))
+
+
 def test_a_file_that_is_missing_is_a_problem(tmp_path: Path) -> None:
     """A settings file that can't be read is told as one problem, with a way out."""
     [problem] = Config.from_file(tmp_path / "none.toml").problems()

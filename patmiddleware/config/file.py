@@ -63,7 +63,8 @@ class Config:
         """Read a settings file. What is wrong with it, be it missing, is in :meth:`problems`."""
         path = Path(path).absolute()
         try:
-            return cls.from_dict(tomllib.loads(path.read_text("utf-8")), path, environ)
+            # Editors of Windows begin a file with a mark, which tomllib can't read.
+            return cls.from_dict(tomllib.loads(path.read_text("utf-8-sig")), path, environ)
         except OSError as error:
             hint = "write it, or name another one in PATMIDDLEWARE_CONFIG, or with --config of the commands"
             problem = Problem(UNREADABLE, str(path), f"can't be read: {error.strerror}", hint)
