@@ -125,7 +125,7 @@ class Refusals:
         self._challenges = _Challenges(schemes, quoted(realm))
         if callable(errors):
             self.body: ErrorBody = errors
-        elif errors in _BODIES:
+        elif errors in SHAPES:
             self.body = _BODIES[errors]
         else:
             hint = f"{', '.join(_BODIES)}, or a callable"

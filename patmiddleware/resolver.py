@@ -245,7 +245,7 @@ def username_rule(rule: str | UsernameRule, directory: Directory | None) -> User
     """
     if callable(rule):
         return rule
-    if rule not in USERNAME_RULES:
+    if rule not in tuple(USERNAME_RULES):  # what has no hash is none either
         known = ", ".join(USERNAME_RULES)
         raise ConfigurationError(f"{rule!r} is none of {known}", setting="basic_username", hint="or give a callable")
     if rule == "mail" and directory is None:

@@ -83,6 +83,8 @@ def read(data: Mapping[str, object]) -> Content:
     Raises:
         ConfigurationError: with all that is wrong.
     """
+    if not isinstance(data, Mapping):
+        raise ConfigurationError(Problem("PAT-E204", "policy", f"must be a mapping, not {type(data).__name__}"))
     reader = _Reader()
     content = reader.content(data)
     if reader.problems:
