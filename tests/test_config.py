@@ -453,6 +453,17 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
             ),
         ],
     ),
+    "settings of a kind of store that is not there": (
+        STORE + "jwt = {issuer = 'i', audience = 'a'}",
+        [
+            (
+                "PAT-E106",
+                "store.jwt",
+                "is there, but no address in store.url begins with jwt:",
+                "add the address, or remove the table",
+            )
+        ],
+    ),
     "sessions that are not accepted": (
         STORE + "[session]\n",
         [
