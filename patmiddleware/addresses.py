@@ -13,6 +13,7 @@ _MEMO = 4_096
 _LONGEST = 64  # characters; an address with a zone and a port has fewer
 _WITH_PORT = re.compile(r"\[(?P<six>[^\]]*)\](?::[0-9]{1,5})?|(?P<four>[0-9.]+):[0-9]{1,5}")
 _OWS = " \t"
+_SOCKETS = ("", "localhost", "<local>")  # what gunicorn, waitress and werkzeug say of a peer at a Unix socket
 
 
 class Addresses:
@@ -69,7 +70,7 @@ class Addresses:
 
     def _believed(self, address: Address | None, text: str) -> bool:
         if address is None:
-            return self._unix and (not text or text.startswith("unix:"))
+            return self._unix and (text in _SOCKETS or text.startswith("unix:"))
         return any(address in network for network in self._trusted)
 
     def _parse(self, text: str) -> Address | None:

@@ -112,7 +112,7 @@ class PATMiddleware:
         _check(app, clock, limiter)
         _check_choices(missing=missing, remote_user=remote_user, raw_target=raw_target)
         _check_kinds(realm=realm, audit=audit, passwords=passwords, keep_credential=keep_credential, scrub=scrub)
-        _check_kinds(session=session)
+        _check_kinds(session=session, accept=accept, trusted_proxies=trusted_proxies)
         self.policy = Policy.from_file(policy) if isinstance(policy, str | Path) else policy
         expand: Expand = self.policy.expand if isinstance(self.policy, Policy) else frozenset
         self._carriers = Carriers.of(accept)
@@ -360,6 +360,8 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "keep_credential": (bool,),
     "scrub": (Scrub, NoneType),
     "session": (SessionSettings, NoneType),
+    "accept": (Iterable,),
+    "trusted_proxies": (Iterable,),
 }
 
 

@@ -7,6 +7,7 @@ bytes, but for the request id. A 403 tells an authenticated caller what was need
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
@@ -23,6 +24,8 @@ ErrorBody: TypeAlias = Callable[[Denied, int, str], tuple[str, bytes]]
 """A body of your own: from the refusal, the status and the request id to a content type and the bytes."""
 
 Challenge: TypeAlias = Literal["none", "plain", "invalid_token", "invalid_request", "insufficient_scope"]
+
+logger = logging.getLogger("patmiddleware")
 
 RETRY_AFTER = 5  # seconds, in a 503
 JSON = "application/json;charset=UTF-8"
@@ -122,7 +125,7 @@ class Refusals:
         self._challenges = _Challenges(schemes, quoted(realm))
         if callable(errors):
             self.body: ErrorBody = errors
-        elif errors in _BODIES:
+        elif errors in SHAPES:
             self.body = _BODIES[errors]
         else:
             hint = f"{', '.join(_BODIES)}, or a callable"
@@ -134,7 +137,7 @@ class Refusals:
     ) -> Iterable[bytes]:
         """Answer one refusal; ``HEAD`` gets the length and no body."""
         row = ROWS[denied.reason]
-        content_type, body = self.body(denied, row.status, request_id)
+        content_type, body = self._said(denied, row.status, request_id)
         headers = [
             ("Content-Type", content_type),
             ("Content-Length", str(len(body))),
@@ -147,6 +150,17 @@ class Refusals:
             headers.append(("Retry-After", str(RETRY_AFTER)))
         start_response(f"{row.status} {_TITLES[row.status]}", headers)
         return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
+
+    def _said(self, denied: Denied, status: int, request_id: str) -> tuple[str, bytes]:
+        try:
+            said: tuple[object, object] = self.body(denied, status, request_id)
+            content_type, body = said
+            if not isinstance(content_type, str) or not _QUOTED.fullmatch(content_type) or not isinstance(body, bytes):
+                raise TypeError("it must give a content type of printable ASCII, and bytes")
+        except Exception:  # it may be anybody's: whatever becomes of the words, the refusal stands
+            logger.exception("errors gave no body, so the refusal has the usual one")
+            return _problem(denied, status, request_id)
+        return content_type, body
 
     def saying(self, body: ErrorBody) -> Refusals:
         """Give one that answers alike, but for the body."""

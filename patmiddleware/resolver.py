@@ -31,7 +31,8 @@ _SPELLINGS = 8  # of one credential that are remembered: blanks, and the user na
 USERNAME_RULES: dict[str, UsernameRule] = {
     "match": lambda username, owner: username == owner.name,
     "casefold": lambda username, owner: username.casefold() == owner.name.casefold(),
-    "mail": lambda username, owner: username in (owner.name, owner.mail),
+    # An address that a directory has as an empty text is none.
+    "mail": lambda username, owner: username != "" and username in (owner.name, owner.mail),
     "ignore": lambda username, owner: True,
 }
 """What ``basic_username`` takes."""
@@ -244,7 +245,7 @@ def username_rule(rule: str | UsernameRule, directory: Directory | None) -> User
     """
     if callable(rule):
         return rule
-    if rule not in USERNAME_RULES:
+    if rule not in tuple(USERNAME_RULES):  # what has no hash is none either
         known = ", ".join(USERNAME_RULES)
         raise ConfigurationError(f"{rule!r} is none of {known}", setting="basic_username", hint="or give a callable")
     if rule == "mail" and directory is None:

@@ -214,6 +214,58 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
         STORE + "[app]\nimport = 'myapp'",
         [("PAT-E105", "app.import", "'myapp' names no application", 'write "package.module:application"')],
     ),
+    "all that only the middleware knows to be wrong": (
+        STORE + "[middleware]\naccept = ['digest', 'query']\nrealm = 'é'\nexpiry_header = 'X Y'\n"
+        "cache = {poll = 2}\nscrub = {keep = ['*']}",
+        [
+            *(
+                (
+                    "PAT-E001",
+                    "middleware.accept",
+                    f"'{carrier}' is no carrier",
+                    "there are bearer, basic, token, session and header:NAME",
+                )
+                for carrier in ("digest", "query")
+            ),
+            ("PAT-E001", "middleware.realm", "'é' can't stand in a header: printable ASCII only", ""),
+            (
+                "PAT-E001",
+                "middleware.expiry_header",
+                "'X Y' can't be the name of a header",
+                "such as X-Token-Expires",
+            ),
+            (
+                "PAT-E034",
+                "middleware.cache.poll",
+                "is 2.0",
+                "must be seconds, from 0 to 1: what another process changes must be seen by then",
+            ),
+            (
+                "PAT-E001",
+                "middleware.scrub.keep",
+                "'*' is neither a name nor a prefix",
+                "X-Employee, or X-Corp-* for all that begin so",
+            ),
+        ],
+    ),
+    "all that only the store knows to be wrong": (
+        "[store]\nurl = ['redis://h', 'tokens.db']\nprefix = 'P'\npeppers = [{env='SHORT'}]",
+        [
+            ("PAT-E111", "store.url", "there is no kind of store named 'redis'", "try postgresql:"),
+            (
+                "PAT-E111",
+                "store.url",
+                "the address of a store begins with its kind",
+                "one of memory:, file:, sqlite:, postgresql:, mysql:, jwt:, introspection:, chain:",
+            ),
+            ("PAT-E111", "store.prefix", "'P' can't be a token prefix", "2 to 12 of a-z and 0-9"),
+            ("PAT-E111", "store.peppers", "a pepper has fewer than 16 bytes", "make one: openssl rand -hex 32"),
+        ],
+    ),
+    "a secret in the place of a table": (
+        STORE + "[app]\nupstream='https://j'\npublic_url='https://a'\nauth='hunter2'",
+        [("PAT-E104", "app.auth", "must be a table", NEEDED["auth"])],
+    ),
     "a secret in clear": (
         STORE + "peppers = ['hunter2hunter2hunter2']",
         [
@@ -401,6 +453,17 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
             ),
         ],
     ),
+    "settings of a kind of store that is not there": (
+        STORE + "jwt = {issuer = 'i', audience = 'a'}",
+        [
+            (
+                "PAT-E106",
+                "store.jwt",
+                "is there, but no address in store.url begins with jwt:",
+                "add the address, or remove the table",
+            )
+        ],
+    ),
     "sessions that are not accepted": (
         STORE + "[session]\n",
         [
@@ -438,7 +501,7 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
 @pytest.mark.parametrize(("text", "problems"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_told_with_place_value_and_hint(text: str, problems: list[tuple[str, str, str, str]]) -> None:
     """Each problem has its id, the setting, what is wrong with the value, and a hint; all come at once."""
-    config = read(text, EMPTY="")
+    config = read(text, EMPTY="", SHORT="hunter2")
 
     assert told(config) == problems
 
@@ -515,6 +578,15 @@ def test_a_syntax_error_names_line_and_column(write: Write) -> None:
     assert problem.id == "PAT-E102"
     assert problem.setting == str(path)
     assert "line 2, column 7" in problem.message
+
+
+def test_a_byte_order_mark_is_no_part_of_the_settings(write: Write) -> None:
+    """Editors of Windows begin a file with one."""
+    path = write("\ufeff[store]\nurl = 'memory:'\n")
+
+    config = Config.from_file(path)
+
+    assert (config.problems(), config.store.url) == ((), ("memory:",))
 
 
 def test_a_file_that_is_missing_is_a_problem(tmp_path: Path) -> None:
@@ -721,6 +793,15 @@ OPENED: dict[str, tuple[str, list[tuple[str, str]]]] = {
         STORE + "prefix = 'UPPER'\n[app]\nimport = 'own_app:application'",
         [("PAT-E111", "store.prefix")],
     ),
+    "settings of JWTs that are not there": (
+        "[store]\nurl = 'jwt:https://login.example/keys'\n[app]\nimport = 'own_app:application'",
+        [("PAT-E111", "store.jwt.issuer")],
+    ),
+    "settings of JWTs that can't be": (
+        "[store]\nurl = 'jwt:https://login.example/keys'\n"
+        "jwt = {issuer='i', audience='a', algorithms=['none']}\n[app]\nimport = 'own_app:application'",
+        [("PAT-E111", "store.jwt.algorithms")],
+    ),
     "directory": (
         STORE + "[directory]\nurl = 'ldap://h'\n[app]\nimport = 'own_app:application'",
         [("PAT-E112", "directory.url")],
@@ -754,13 +835,27 @@ OPENED: dict[str, tuple[str, list[tuple[str, str]]]] = {
         "[store]\nurl = 'sqlit:///t.db'\n[directory]\nurl = 'ldap://h'\n[policy]\npreset = 'jra'\n"
         "[middleware]\naccept = ['query']\n[server]\nthreads = 0\n[app]\nimport = 'own_app:broken'",
         [
-            ("PAT-E105", "server.threads"),
             ("PAT-E111", "store.url"),
+            ("PAT-E001", "middleware.accept"),
+            ("PAT-E105", "server.threads"),
             ("PAT-E205", "policy.preset"),
             ("PAT-E112", "directory.url"),
             ("PAT-E114", "app.import"),
-            ("PAT-E001", "middleware.accept"),
         ],
+    ),
+    "all addresses of an upstream": (
+        STORE + "[app]\nupstream='ftp://j'\npublic_url='a'\nmount='z'\nbase_urls=['b']\nauth={kind='pass'}",
+        [("PAT-E114", f"app.{name}") for name in ("upstream", "public_url", "base_urls", "mount")],
+    ),
+    "of several upstreams, the one that is wrong": (
+        STORE + "[[app.upstreams]]\nupstream='https://j'\npublic_url='https://a'\nmount='/j'\nauth={kind='pass'}\n"
+        "[[app.upstreams]]\nupstream='j'\npublic_url='https://a'\nmount='/k'\nauth={kind='pass'}",
+        [("PAT-E114", "app.upstreams[1].upstream")],
+    ),
+    "two upstreams at one place": (
+        STORE + "[[app.upstreams]]\nupstream='https://j'\npublic_url='https://a'\nmount='/j'\nauth={kind='pass'}\n"
+        "[[app.upstreams]]\nupstream='https://k'\npublic_url='https://a'\nmount='/j/'\nauth={kind='pass'}",
+        [("PAT-E114", "app")],
     ),
 }
 

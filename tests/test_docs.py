@@ -7,6 +7,7 @@ import importlib
 import subprocess
 import sys
 import tomllib
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +75,10 @@ def judged(given: dict[str, object], folder: Path) -> tuple[object, ...]:
 
 
 class AnySecret(dict[str, str]):
-    """An environment in which every variable is set."""
+    """An environment in which every variable is set, each to a key of its own."""
 
     def __missing__(self, name: str) -> str:
-        return "a" * 43 + "="
+        return sha256(name.encode()).hexdigest()
 
     def get(self, name: str, default: object = None) -> str:  # type: ignore[override]
         return self[name]

@@ -135,6 +135,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"directory": "statik:x"}, "directory", "statik"),
     ({"accept": "bearer"}, "accept", "list"),
     ({"accept": ()}, "accept", "empty"),
+    ({"accept": None}, "accept", "NoneType"),
     ({"accept": ("cookie",)}, "accept", "cookie"),
     ({"accept": ("Bearer",)}, "accept", "Bearer"),
     ({"session": SessionSettings()}, "session", "not accepted"),
@@ -145,6 +146,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"accept": ("header:Cookie",)}, "accept", "API key"),
     ({"basic_username": "exact"}, "basic_username", "exact"),
     ({"basic_username": None}, "basic_username", "None"),
+    ({"basic_username": ["match"]}, "basic_username", "match"),
     ({"basic_username": "mail"}, "basic_username", "directory"),
     ({"realm": "a\r\nSet-Cookie: x"}, "realm", "ASCII"),
     ({"realm": "caf\u00e9"}, "realm", "ASCII"),
@@ -152,6 +154,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"missing": "maybe"}, "missing", "annotate"),
     ({"missing": None}, "missing", "annotate"),
     ({"errors": "xml"}, "errors", "xml"),
+    ({"errors": {"jira": True}}, "errors", "jira"),
     ({"cache": {"tokens": 5}}, "cache", "CacheSettings"),
     ({"cache": CacheSettings(poll=1.5)}, "cache.poll", "1.5"),
     ({"cache": CacheSettings(poll=-1)}, "cache.poll", "-1"),
@@ -173,6 +176,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         "no-slash",
     ),
     ({"trusted_proxies": "10.0.0.0/8"}, "trusted_proxies", "list"),
+    ({"trusted_proxies": None}, "trusted_proxies", "NoneType"),
     ({"trusted_proxies": ["10.0.0.1/8"]}, "trusted_proxies", "host bits"),
     ({"trusted_proxies": ["proxy.example.org"]}, "trusted_proxies", "proxy.example.org"),
     ({"remote_user": "yes"}, "remote_user", "keep"),
@@ -1015,6 +1019,15 @@ def test_user_name_of_basic(world: World, rule: Any, username: str, passes: bool
     answer = call(gate, request("/", basic(username, world.mint())))
 
     assert answer.status == (200 if passes else 401)
+
+
+def test_an_empty_mail_address_is_nobodys(world: World) -> None:
+    """A directory may have it as an empty text, and a client may send no name."""
+    gate = world.gate(basic_username="mail", directory=StaticDirectory([replace(ALICE, mail="")]))
+
+    answer = call(gate, request("/", basic("", world.mint())))
+
+    assert answer.status == 401
 
 
 def test_user_name_rule_is_not_asked_for_bearer(world: World) -> None:

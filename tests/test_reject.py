@@ -274,6 +274,32 @@ def test_body_may_be_ones_own() -> None:
     assert found.all("Content-Length") == ["17"]
 
 
+def _broken(*_: object) -> tuple[str, bytes]:
+    raise LookupError("no template")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        _broken,
+        lambda *_: None,
+        lambda *_: ("text/plain", "é"),
+        lambda *_: ("text/plain", bytearray(b"no")),
+        lambda *_: (None, b"no"),
+        lambda *_: ("text/plain\r\nX-Other: no", b"no"),
+        lambda *_: ("text/plain", b"no", 401),
+    ],
+)
+def test_a_body_that_fails_leaves_the_refusal_as_it_is(body: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever a callable raises or gives, the client gets the status and the usual body, and the log says why."""
+    found = answer(Refusals(BEARER, errors=body), Denied(Reason.EXPIRED), request_id="id-9")
+
+    assert found == answer(Refusals(BEARER), Denied(Reason.EXPIRED), request_id="id-9")
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("ERROR", "errors gave no body, so the refusal has the usual one")
+    ]
+
+
 @pytest.mark.parametrize(
     ("denied", "expected"),
     [

@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -78,8 +79,10 @@ def report(error: Exception, *, as_json: bool) -> int:
         traceback.print_exception(error)
     if as_json:
         document = {"error": message, "code": code}
-        terminal.write_json(document | ({"problems": problems} if problems else {}))
-        return code
+        with suppress(OSError):  # where it can't be written, that is told in words
+            terminal.write_json(document | ({"problems": problems} if problems else {}))
+            sys.stdout.flush()
+            return code
     terminal.note(f"{NAME}: {message}")
     for problem in problems:
         terminal.note(f"  {problem['id']}  {problem['setting']}: {problem['message']}")

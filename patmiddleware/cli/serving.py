@@ -71,14 +71,14 @@ class Server:
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def run(self, ready: Callable[[], None] = lambda: None) -> None:
-        """Serve until SIGINT or SIGTERM comes, then answer what is in flight; a second signal ends that, too.
+        """Serve until SIGINT, SIGTERM or SIGHUP comes, then answer what is in flight; a second signal ends that, too.
 
         Args:
             ready: called once the signals are taken care of.
         """
         # That requests wait for a thread is no news for whoever reads standard error.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-        before = {number: signal.signal(number, self._told) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, self._told) for number in _endings()}
         try:
             ready()
             self._serve()
@@ -125,6 +125,13 @@ class Server:
         while any(map(_is_busy, list(self._sockets.values()))) and not self._hurried and time.monotonic() < deadline:
             self._turn(0.1)
         self._server.task_dispatcher.shutdown(timeout=1)
+
+
+def _endings() -> Iterator[signal.Signals]:
+    """Give the signals that end it: that of a terminal that is closed too, but where nohup has it ignored."""
+    yield from (signal.SIGINT, signal.SIGTERM)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # Windows has none
+        yield signal.SIGHUP
 
 
 def _is_busy(channel: Any) -> bool:  # Any: as above

@@ -7,11 +7,12 @@ control characters spelled out, so that a token's name can't write to the termin
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TextIO, TypeAlias
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -89,7 +90,10 @@ def console(stream: TextIO) -> Console:
     """Give a rich console over a stream; beside a terminal it has no colour and breaks no line."""
     from rich.console import Console
 
-    return Console(file=stream, highlight=False, markup=False, width=None if stream.isatty() else UNBOUNDED)
+    # Without colour rich would still write in bold; whoever sets NO_COLOR wants the words alone.
+    system: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    width = None if stream.isatty() else UNBOUNDED
+    return Console(file=stream, highlight=False, markup=False, color_system=system, width=width)
 
 
 class Step(Protocol):

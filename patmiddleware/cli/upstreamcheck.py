@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
+from threading import Thread
 
 from ..config.upstreams import UpstreamSettings
 from ..config.values import LINKS_ELSEWHERE, UPSTREAM
@@ -29,6 +32,8 @@ _OAUTH_PROBLEM = re.compile(r'\boauth_problem="?([a-z_]{1,40})\b')
 _NOT_TAKEN = "the upstream does not take the credential: look for a typing error in it, or make a new one there"
 _SPENT = "is not tried: the upstream refused this account just now, and each failed login counts against it"
 _REACH = "see that the address, ca_file and timeout are right, and that this machine may reach it"
+PATIENCE = 30.0
+"""Seconds for a few short questions, however long the gate itself would wait for an answer."""
 _ELSEWHERE = "https://gate.invalid"
 _NOBODY = Caller(Grant(token_id=None, owner=""))
 
@@ -46,12 +51,15 @@ class Judged:
     problems: tuple[Problem, ...]
 
 
-def judge_upstreams(upstreams: tuple[UpstreamSettings, ...], mounts: Mounts) -> dict[str, Judged]:
-    """Ask every upstream, each within its timeouts.
+def judge_upstreams(
+    upstreams: tuple[UpstreamSettings, ...], mounts: Mounts, patience: float = PATIENCE
+) -> dict[str, Judged]:
+    """Ask every upstream, each within its timeouts, and within our patience.
 
     Args:
         upstreams: as the settings name them.
         mounts: what was opened of them.
+        patience: seconds that each is given altogether.
 
     Returns:
         By the words for each: ``upstream``, and its mount where there are several.
@@ -63,8 +71,31 @@ def judge_upstreams(upstreams: tuple[UpstreamSettings, ...], mounts: Mounts) -> 
         forwarder = of_mount[target.mounted(settings.mount)]
         alone = len(upstreams) == 1
         name = "upstream" if alone else f"upstream {forwarder.mount or '/'}"
-        judged[name] = _judged(settings, forwarder, "app" if alone else f"app.upstreams[{index}]", spent)
+        place = "app" if alone else f"app.upstreams[{index}]"
+        try:
+            judged[name] = _in_time(partial(_judged, settings, forwarder, place, spent), patience)
+        except TimeoutError:
+            message = f"{forwarder.upstream} does not answer in {patience:g} s"
+            judged[name] = Judged("", (Problem(UPSTREAM, f"{place}.upstream", message, _REACH),))
     return judged
+
+
+def _in_time(judge: Callable[[], Judged], patience: float) -> Judged:
+    """Give up after a time: a byte now and then may go on for ever, and the transport's timeout begins anew with each.
+
+    Raises:
+        TimeoutError: when it takes longer. What goes on then does not keep the program from ending.
+    """
+    found: Future[Judged] = Future()
+
+    def run() -> None:
+        try:
+            found.set_result(judge())
+        except BaseException as error:
+            found.set_exception(error)
+
+    Thread(target=run, name="checking an upstream", daemon=True).start()
+    return found.result(patience)
 
 
 def _judged(settings: UpstreamSettings, forwarder: Forwarder, place: str, spent: set[tuple[str, str]]) -> Judged:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -14,7 +16,7 @@ from ..errors import ConfigurationError, Problem
 from ..session import SessionSettings
 from .blame import blamed
 from .file import Config
-from .values import APPLICATION, REQUIRED, nearest
+from .values import APPLICATION, REQUIRED, gathered, nearest
 from .vaults import strategy_of, vault_of
 
 if TYPE_CHECKING:
@@ -97,19 +99,44 @@ def forwarders_of(config: Config, audit: AuditLog | None = None, vault: SealedVa
     Raises:
         ConfigurationError: when its settings are wrong, or a package is missing.
     """
-    with blamed("middleware"):
-        schemes = Carriers.of(config.middleware.accept).schemes
     with blamed("app"):
         from ..forwarder import Mounts  # here, since it needs packages of an extra
 
         if vault is None and config.app.needs_vault:
             vault = vault_of(config)
-        return Mounts(_forwarder(config, schemes, settings, audit, vault) for settings in config.app.upstreams)
+
+        def one(index: int) -> Forwarder:
+            try:
+                return _forwarder(config, config.app.upstreams[index], audit, vault)
+            except ConfigurationError as error:
+                raise ConfigurationError(_of_upstream(each, index, config) for each in error.problems) from error
+
+        return Mounts(gathered(one, range(len(config.app.upstreams))))
+
+
+def _of_upstream(problem: Problem, index: int, config: Config) -> Problem:
+    """Tell a problem as one of the upstream that it is about, where there are several."""
+    if len(config.app.upstreams) == 1 or Path(problem.setting).is_absolute():
+        return problem
+    return replace(problem, setting=f"app.upstreams[{index}].{problem.setting.removeprefix('app.')}")
+
+
+def _addresses_of(settings: UpstreamSettings) -> tuple[Callable[[], object], ...]:
+    """Give what judges each address alone: a forwarder stops at the first that is wrong."""
+    from ..forwarder.bases import base_of
+    from ..forwarder.target import mounted
+    from ..forwarder.transport import PooledTransport
+
+    return (
+        lambda: PooledTransport(settings.upstream, **settings.transport),
+        lambda: base_of(settings.public_url, "app.public_url"),
+        lambda: [base_of(url, "app.base_urls") for url in settings.base_urls],
+        lambda: mounted(settings.mount),
+    )
 
 
 def _forwarder(
     config: Config,
-    schemes: frozenset[str],
     settings: UpstreamSettings,
     audit: AuditLog | None,
     vault: SealedVault | None,
@@ -117,7 +144,9 @@ def _forwarder(
     from ..forwarder import Forwarder
     from ..forwarder.transport import PooledTransport
 
+    gathered(lambda judge: judge(), _addresses_of(settings))
     gate, transport = config.middleware, PooledTransport(settings.upstream, **settings.transport)
+    schemes = Carriers.of(gate.accept).schemes
     owners = settings.auth["kind"] == "vault"
     return Forwarder(
         settings.upstream,

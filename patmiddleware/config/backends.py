@@ -9,6 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
+from ..backends import STORES
+from ..backends.schemes import choose
+from ..tokens import check_peppers, check_prefix
+from .blame import judged
 from .values import (
     BAD_VALUE,
     WRONG_TYPE,
@@ -95,11 +99,18 @@ def one_or_more(read: Reader[T]) -> Reader[tuple[T, ...]]:
     return read_them
 
 
+_STORE_ADDRESS = judged(address, lambda url: choose(url, STORES, "store"), "store")
+
+
 def addresses(value: object, place: Place) -> tuple[str, ...]:
     """Read an address or a list of at least one; in the place of a ``chain:`` stand those that it is of."""
-    given = one_or_more(address)(value, place)
-    links = [one.partition(":")[2].split() if kind_of(one) == "chain" else [] for one in given]
-    return tuple(each for one, its in zip(given, links, strict=True) for each in its or [one])
+    given = one_or_more(_STORE_ADDRESS)(value, place)
+    return tuple(each for one in given for each in _links(one, place) or [one])
+
+
+def _links(given: str, place: Place) -> list[str]:
+    links = given.partition(":")[2].split() if kind_of(given) == "chain" else []
+    return [_STORE_ADDRESS(link, place) for link in links]
 
 
 def kind_of(address: str) -> str:
@@ -182,8 +193,8 @@ KINDS: Mapping[str, Mapping[str, Reader[Any]]] = {"jwt": JWT, "introspection": I
 
 STORE: Mapping[str, Reader[Any]] = {
     "url": addresses,
-    "prefix": text,
-    "peppers": list_of(secret),
+    "prefix": judged(text, check_prefix, "store"),
+    "peppers": judged(list_of(secret), check_peppers, "store"),
     "foreign": boolean,
     "events": address,
     "timeout": seconds,

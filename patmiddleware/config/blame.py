@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import ConfigurationError, Problem
-from .values import APPLICATION, AUDIT, DIRECTORY, POLICY, STORE, VAULT
+from .values import APPLICATION, AUDIT, DIRECTORY, POLICY, STORE, VAULT, Place, Reader
+
+T = TypeVar("T")
 
 IDS = {"store": STORE, "directory": DIRECTORY, "policy": POLICY, "app": APPLICATION, "audit": AUDIT, "vault": VAULT}
 _MAIN = {
@@ -18,6 +21,7 @@ _MAIN = {
     "vault": "vault.url",
     "middleware": "middleware",
     "issuer": "issuer",
+    "app": "app",
 }
 _GENERIC = "PAT-E001"
 
@@ -44,6 +48,24 @@ def renamed(name: Callable[[str], str]) -> Iterator[None]:
     except ConfigurationError as error:
         problems = (replace(problem, setting=name(problem.setting)) for problem in error.problems)
         raise ConfigurationError(problems) from error
+
+
+def judged(read: Reader[T], check: Callable[[T], object], table: str) -> Reader[T]:
+    """Make a reader of a setting that another part of the package judges: now, so that all are judged at once.
+
+    Args:
+        read: gives the value.
+        check: raises :class:`~patmiddleware.errors.ConfigurationError` for one that can't be.
+        table: that the setting is in.
+    """
+
+    def read_and_judge(value: object, place: Place) -> T:
+        found = read(value, place)
+        with blamed(table):
+            check(found)
+        return found
+
+    return read_and_judge
 
 
 def _blamed(problem: Problem, table: str, within: str) -> Problem:

@@ -17,7 +17,7 @@ from ..errors import ConfigurationError, Problem
 from ..issuer import IssuerLimits
 from ..passwords import PasswordSettings
 from ..session import SessionSettings
-from .backends import DirectorySettings, StoreSettings
+from .backends import KINDS, DirectorySettings, StoreSettings
 from .cautions import unwise
 from .tables import TABLES, AuditSettings, MiddlewareSettings, PolicySettings, ServerSettings, VaultSettings
 from .upstreams import AppSettings
@@ -63,7 +63,8 @@ class Config:
         """Read a settings file. What is wrong with it, be it missing, is in :meth:`problems`."""
         path = Path(path).absolute()
         try:
-            return cls.from_dict(tomllib.loads(path.read_text("utf-8")), path, environ)
+            # Editors of Windows begin a file with a mark, which tomllib can't read.
+            return cls.from_dict(tomllib.loads(path.read_text("utf-8-sig")), path, environ)
         except OSError as error:
             hint = "write it, or name another one in PATMIDDLEWARE_CONFIG, or with --config of the commands"
             problem = Problem(UNREADABLE, str(path), f"can't be read: {error.strerror}", hint)
@@ -144,6 +145,16 @@ def _contradictions(config: Config) -> Iterator[Problem]:
     if config.app.needs_credential and "session" in middleware.accept:
         message = "is 'pass', and a session has no token of the upstream's to pass on"
         yield Problem(CONTRADICTION, "app.auth.kind", message, "take 'session' out of middleware.accept")
+    yield from _without_their_store(config.store)
     if config.session and "session" not in middleware.accept and config.read_well("middleware"):
         message = "there are sessions, but they aren't accepted"
         yield Problem(CONTRADICTION, "session", message, "add 'session' to middleware.accept")
+
+
+def _without_their_store(store: StoreSettings) -> Iterator[Problem]:
+    """Give the tables with settings of a kind of store that there is none of."""
+    there = {url.partition(":")[0].lower() for url in store.url}
+    for kind in KINDS:
+        if getattr(store, kind) and there.isdisjoint((kind, "chain")):
+            message = f"is there, but no address in store.url begins with {kind}:"
+            yield Problem(CONTRADICTION, f"store.{kind}", message, "add the address, or remove the table")

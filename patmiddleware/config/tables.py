@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from ..annotate import Scrub
+from ..credentials import Carriers
+from ..expiry import check_name
 from ..issuer import IssuerLimits
 from ..model import CacheSettings, Network
 from ..passwords import PasswordSettings
+from ..reject import quoted
+from ..resolver import checked_bounds
 from ..session import SessionSettings
 from . import backends, upstreams
 from .backends import StoreSettings
+from .blame import blamed, judged
 from .upstreams import UpstreamSettings
 from .values import (
     BAD_VALUE,
@@ -146,36 +151,43 @@ def audit_to(value: object, place: Place) -> Path | None:
     return place.folder / words.removeprefix("file:")
 
 
+def scrub(**names: tuple[str, ...]) -> Scrub:
+    """Make what is removed from every request."""
+    with blamed("middleware"):
+        return Scrub(**names)
+
+
 _COUNT = whole(1, 10_000_000)
+_CACHE = table(
+    CacheSettings,
+    {
+        "tokens": _COUNT,
+        "misses": _COUNT,
+        "lifetime": seconds,
+        "miss_lifetime": seconds,
+        "directory_lifetime": seconds,
+        "poll": seconds,
+        "stale_while_error": seconds,
+    },
+)
 _UPSTREAM = table(UpstreamSettings, upstreams.UPSTREAM, *upstreams.NEEDED, hints=upstreams.NEEDED)
 
 TABLES: Mapping[str, Reader[Any]] = {
     "middleware": table(
         MiddlewareSettings,
         {
-            "accept": list_of(text, least=1),
+            "accept": list_of(judged(text, lambda carrier: Carriers.of((carrier,)), "middleware"), least=1),
             "basic_username": choice("match", "casefold", "mail", "ignore"),
-            "realm": text,
+            "realm": judged(text, quoted, "middleware"),
             "missing": choice("reject", "annotate"),
             "errors": choice("problem", "jira"),
-            "cache": table(
-                CacheSettings,
-                {
-                    "tokens": _COUNT,
-                    "misses": _COUNT,
-                    "lifetime": seconds,
-                    "miss_lifetime": seconds,
-                    "directory_lifetime": seconds,
-                    "poll": seconds,
-                    "stale_while_error": seconds,
-                },
-            ),
+            "cache": judged(_CACHE, checked_bounds, "middleware"),
             "trusted_proxies": list_of(trusted_proxy),
             "remote_user": choice("scrub", "keep"),
             "keep_credential": boolean,
             "raw_target": choice("check", "ignore"),
-            "scrub": table(Scrub, {"extra": list_of(text), "keep": list_of(text)}),
-            "expiry_header": text,
+            "scrub": table(scrub, {"extra": list_of(text), "keep": list_of(text)}),
+            "expiry_header": judged(text, check_name, "middleware"),
             "limiter": not_yet("a limiter is"),
         },
     ),

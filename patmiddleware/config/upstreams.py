@@ -90,7 +90,7 @@ class AppSettings:
 def auth(value: object, place: Place) -> Auth:
     """Read a table with ``kind`` and the settings of that kind."""
     if not isinstance(value, dict):
-        raise place.problem(WRONG_TYPE, f"must be a table, not {shown(value)}", _AUTH_HINT)
+        raise place.problem(WRONG_TYPE, "must be a table", _AUTH_HINT)  # what stands there may be the secret
     kind = value.get("kind")
     if not isinstance(kind, str) or kind not in AUTH:
         message = "is missing" if kind is None else f"can't be {shown(kind)}"

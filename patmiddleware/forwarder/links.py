@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain, repeat
 
 from ..errors import ConfigurationError
 from ..interfaces import Headers
@@ -56,7 +57,8 @@ class Links:
     """
 
     def __init__(self, bases: Iterable[str], public_url: str) -> None:
-        upstreams = [base_of(base, "app.upstream") for base in bases]
+        settings = chain(("app.upstream",), repeat("app.base_urls"))
+        upstreams = [base_of(base, setting) for base, setting in zip(bases, settings, strict=False)]
         if not upstreams:
             raise ConfigurationError("there must be at least one address", setting="app.upstream")
         public = base_of(public_url, "app.public_url")

@@ -66,8 +66,7 @@ def read_file(path: str | Path) -> Mapping[str, object]:
         ConfigurationError: when it can't be read, or is not TOML (with line and column).
     """
     try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(Path(path).read_text("utf-8-sig"))  # as editors of Windows write it, too
     except OSError as error:
         raise ConfigurationError(
             Problem("PAT-E201", str(path), f"can't be read: {error.strerror or error}", "name a policy file")
@@ -84,6 +83,8 @@ def read(data: Mapping[str, object]) -> Content:
     Raises:
         ConfigurationError: with all that is wrong.
     """
+    if not isinstance(data, Mapping):
+        raise ConfigurationError(Problem("PAT-E204", "policy", f"must be a mapping, not {type(data).__name__}"))
     reader = _Reader()
     content = reader.content(data)
     if reader.problems:

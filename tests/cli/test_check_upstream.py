@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import socket
+import time
+import tomllib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import rawupstream
 from click.testing import Result
 from loopback import Reply, authority, serving
 from services.jira import PASSWORDS, JiraServer, application_link, key_pair
+
+from patmiddleware.cli.upstreamcheck import judge_upstreams
+from patmiddleware.config import Config, forwarders_of
 
 if TYPE_CHECKING:
     from conftest import Place
@@ -299,6 +307,24 @@ def test_each_of_several_is_told(place: Place, start_jira: Start) -> None:
     assert sound["checked"]["upstream /jira/old"].startswith(f"{second.url}: answers;")
     assert sound["warnings"] == []
     assert (result.exit_code, "app.upstreams[1].auth: the upstream does not" in result.stderr) == (2, True)
+
+
+def test_an_upstream_that_never_ends_its_answer_is_given_up(tmp_path: Path) -> None:
+    """A byte now and then keeps every wait short, and the answer from ever being whole."""
+
+    def dripping(connection: socket.socket, number: int) -> None:
+        while True:
+            connection.sendall(b"H")
+            time.sleep(0.05)
+
+    with rawupstream.upstream(dripping) as there:
+        text = HEAD + upstream(there.url, PASS)
+        config = Config.from_dict(tomllib.loads(text), tmp_path / "patmiddleware.toml", SECRETS)
+        [judged] = judge_upstreams(config.app.upstreams, forwarders_of(config), patience=0.5).values()
+
+    [problem] = judged.problems
+    assert (problem.id, problem.setting) == ("PAT-E117", "app.upstream")
+    assert problem.message == f"{there.url} does not answer in 0.5 s"
 
 
 def test_a_preset_that_matches_nothing_is_unwise(place: Place, jira_server: JiraServer) -> None:

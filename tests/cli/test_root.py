@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ import pytest
 from cli.running import ROOT, environ
 from click.testing import CliRunner, Result
 
+from patmiddleware.cli import terminal
 from patmiddleware.cli.root import Commands, commands
 
 if TYPE_CHECKING:
@@ -257,10 +259,11 @@ def test_a_reader_that_goes_away_is_no_error(place: Place) -> None:
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-def test_a_full_disk_is_told(place: Place) -> None:
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_full_disk_is_told(place: Place, words: tuple[str, ...]) -> None:
     """An answer that can't be written is no success."""
     place.token()
-    command = [sys.executable, "-m", "patmiddleware", "token", "list", "--config", str(place.config)]
+    command = [sys.executable, "-m", "patmiddleware", "token", "list", "--config", str(place.config), *words]
 
     with open("/dev/full", "wb") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, timeout=60)
@@ -324,3 +327,16 @@ def test_ascii_only_terminals_get_an_answer(place: Place) -> None:
 
     assert done.returncode == 0
     assert "na\\xefve\\u2026" in done.stdout
+
+
+@pytest.mark.parametrize(("no_color", "plain"), [("1", True), ("", False)])
+def test_no_color_leaves_the_words_alone(monkeypatch: pytest.MonkeyPatch, no_color: str, plain: bool) -> None:
+    """Neither colour nor bold is written to a terminal where ``NO_COLOR`` is set (and is not empty)."""
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+
+    terminal.console(screen).print("words", style="bold red")
+
+    assert ("\x1b" not in screen.getvalue()) is plain

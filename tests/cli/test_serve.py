@@ -69,7 +69,7 @@ def test_last_use_is_written_before_the_end(place: Place) -> None:
     assert place.json("token", "show", made["token"]["id"])["token"]["last_used"]["address"] == "127.0.0.1"
 
 
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_requests_in_flight_are_answered(place: Place, by: signal.Signals) -> None:
     """A request that is being worked on when the end comes gets its whole answer."""
     (place.folder / "slow_app.py").write_text(SLOW_APP)

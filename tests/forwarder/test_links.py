@@ -316,13 +316,13 @@ def test_whether_it_is_gzip(encoding: str, expected: bool) -> None:
         "https://jira%2einternal",
     ],
 )
-@pytest.mark.parametrize("setting", ["app.upstream", "app.public_url"])
+@pytest.mark.parametrize("setting", ["app.upstream", "app.base_urls", "app.public_url"])
 def test_address_that_can_be_none_is_refused(address: str, setting: str) -> None:
     """A setting must be an absolute address with nothing but a path; what may be a password in it is not shown."""
-    bases, public = ([BASE, address], PUBLIC) if setting == "app.upstream" else ([BASE], address)
+    given = {"app.upstream": BASE, "app.base_urls": BASE, "app.public_url": PUBLIC} | {setting: address}
 
     with pytest.raises(ConfigurationError) as caught:
-        Links(bases, public)
+        Links((given["app.upstream"], given["app.base_urls"]), given["app.public_url"])
 
     assert [problem.setting for problem in caught.value.problems] == [setting]
     assert "hidden" not in str(caught.value)

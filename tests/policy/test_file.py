@@ -472,6 +472,21 @@ def test_what_is_no_toml_is_refused(text: bytes, message: str, tmp_path: Path) -
     assert [(problem.id, problem.setting) for problem in caught.value.problems] == [("PAT-E202", str(path))]
 
 
+@pytest.mark.parametrize("data", [None, [], "", b"x", 5, [{"rule": []}]])
+def test_what_is_no_mapping_is_no_policy(data: Any) -> None:
+    """What a caller of Python gives may be anything."""
+    with pytest.raises(ConfigurationError, match="must be a mapping"):
+        read(data)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_policy(tmp_path: Path) -> None:
+    """Editors of Windows begin a file with one, and end its lines in their own way."""
+    path = tmp_path / "policy.toml"
+    path.write_bytes(b"\xef\xbb\xbfobserve = true\r\n")
+
+    assert read_file(path) == {"observe": True}
+
+
 def test_absent_file_is_refused(tmp_path: Path) -> None:
     """A file that isn't there, or is a folder, is refused with its name."""
     for path in (tmp_path / "none.toml", tmp_path):
