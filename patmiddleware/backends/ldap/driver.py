@@ -84,6 +84,7 @@ _WORDS = {
     ldap.CONFIDENTIALITY_REQUIRED: "it wants TLS: use ldaps:// or start_tls",
     ldap.STRONG_AUTH_REQUIRED: "it wants TLS, or a bind_dn: use ldaps:// or start_tls",
     ldap.INAPPROPRIATE_AUTH: "it wants a bind_dn",
+    ldap.OPERATIONS_ERROR: "it fails, as Active Directory does where nobody is bound: look at bind_dn",
     ldap.PROTOCOL_ERROR: "it does not know what it is asked for, such as start_tls",
 }
 

@@ -137,6 +137,14 @@ def test_no_answer_is_an_outage(stand_in: StandIns, directory_of: Open, answer: 
     assert time.monotonic() - began < TIMEOUT * 2 + SLACK
 
 
+def test_active_directory_says_so_where_nobody_is_bound(stand_in: StandIns, directory_of: Open) -> None:
+    """It lets anybody connect, and then fails at the search: the setting that mends it is named."""
+    directory = directory_of(stand_in({SEARCH: _refuses(DONE, 1)}), bind_dn=None, bind_password=None)
+
+    with pytest.raises(BackendUnavailable, match="look at bind_dn"):
+        directory.find("alice")
+
+
 OTHERS: dict[str, Values] = {
     "case": {"uid": ["Alice"]},
     "a blank": {"uid": ["alice "]},
