@@ -860,6 +860,33 @@ OPENED: dict[str, tuple[str, list[tuple[str, str]]]] = {
 }
 
 
+GROUP_NAMES = [
+    ("ldaps://h/dc=x", "cn=contractors,dc=x", True),
+    ("LDAP://h/dc=x", "CN = Contractors , OU=Groups,DC=x", True),
+    ("ldaps://h/dc=x", "contractors", False),
+    ("ldaps://h/dc=x", "a=b", False),
+    ("ldaps://h/dc=x", "b,a=b", False),
+    ("static:owners.toml", "cn=contractors,dc=x", False),
+]
+
+
+@pytest.mark.parametrize(("directory", "group", "told"), GROUP_NAMES)
+@pytest.mark.parametrize(
+    "rule", ["effect='deny'\nwhen={groups=['GROUP']}", "effect='require'\ngroups=['GROUP']"], ids=["when", "demand"]
+)
+def test_a_group_that_nobody_has_by_this_name_is_told(
+    write: Write, directory: str, group: str, told: bool, rule: str
+) -> None:
+    """Of LDAP owners have plain names of groups, so a deny of a distinguished one would refuse nobody."""
+    write(f"[[rule]]\nid='d'\npath='/**'\n{rule.replace('GROUP', group)}", "p.toml")
+    write("", "owners.toml")
+    path = write(f"{STORE}[directory]\nurl='{directory}'\n[policy]\nfile='p.toml'\n[app]\nimport='own_app:application'")
+
+    found = open_parts(Config.from_file(path, {})).problems
+
+    assert [each.id for each in found if each.setting == "policy" and group in each.message] == ["PAT-E105"] * told
+
+
 @pytest.mark.parametrize(("text", "problems"), OPENED.values(), ids=OPENED)
 def test_what_can_not_be_opened_is_told_at_once(write: Write, text: str, problems: list[tuple[str, str]]) -> None:
     """Store, directory, policy, application and options are judged together with the file."""

@@ -21,6 +21,7 @@ from .application import application_of, session_of
 from .backends import KINDS, kind_of, located
 from .blame import IDS, blamed, renamed
 from .file import Config
+from .groupnames import check_groups
 from .tables import MiddlewareSettings
 from .values import BAD_VALUE, STORE
 from .vaults import vault_of
@@ -157,6 +158,9 @@ def open_parts(config: Config, *, given: Given = NOTHING_GIVEN) -> Parts:
     attempt(judge_ceilings, "directory")
     attempt(judge_issuer, "issuer")
     ours = policy if isinstance(policy, Policy) else None
+    if ours and config.directory:
+        addresses = config.directory.url
+        attempt(lambda: check_groups(ours.rules, addresses), "policy")
     return Parts(store, ours, directory, audit, application, middleware, tuple(dict.fromkeys(problems)))
 
 

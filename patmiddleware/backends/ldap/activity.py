@@ -33,14 +33,16 @@ def is_active(entry: Mapping[str, Values], now: float, lockout_duration: float |
     Returns:
         False also where one of them has several values, or one that can't be read.
     """
-    return all(_holds(name, entry, now, lockout_duration) for name in _RULES.keys() & entry)
+    # RFC 4512, section 2.5: a name may have options behind it, and says the same with them.
+    there = {name.partition(";")[0] for name in entry}
+    return all(_holds(name, entry, now, lockout_duration) for name in _RULES.keys() & there)
 
 
 def _holds(name: str, entry: Mapping[str, Values], now: float, duration: float | None) -> bool:
     if name == "lockouttime" and entry.get(_COMPUTED):
         return True  # The server's own reckoning, which knows the duration, is judged in its place.
     try:
-        [value] = entry[name]
+        [value] = [value for key, values in entry.items() if key.partition(";")[0] == name for value in values]
         return _RULES[name](value, now, duration)
     except (ValueError, OverflowError):
         return False

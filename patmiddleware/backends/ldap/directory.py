@@ -170,7 +170,7 @@ class LDAPDirectory:
 
     def _person(self, connection: Connection, name: str, found: Entry) -> tuple[str, Owner] | None:
         dn, entry = found[0], {key.lower(): values for key, values in found[1].items()}
-        if self._key not in entry:
+        if not entry.get(self._key):
             raise BackendUnavailable("bind_dn may not read user_attribute, or the server has another name for it")
         # The server does not care for case and blanks. But names that it takes for one are several to rules and locks.
         if name.encode() not in entry[self._key]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ except ImportError as error:
     ) from error
 
 __all__ = [
+    "FAULTS",
     "LOST",
     "Connection",
     "Entry",
@@ -56,6 +58,18 @@ LOST = (
 )
 """What says that a connection or a server is of no more use; another one may be."""
 
+FAULTS = (
+    *LOST,
+    # A server that is being filled, that has lost its data or its TLS, or that has too much to do.
+    ldap.NO_SUCH_OBJECT,
+    ldap.OTHER,
+    ldap.PROTOCOL_ERROR,
+    ldap.REFERRAL,
+    ldap.TIMELIMIT_EXCEEDED,
+    ldap.UNWILLING_TO_PERFORM,
+)
+"""What says so where the service asks; of a person's bind some of it says something about the person."""
+
 _TRUST = "look at ca_file, and whether its certificate is for the name in the address"
 _WORDS = {
     ldap.SERVER_DOWN: "it can't be reached",
@@ -70,6 +84,7 @@ _WORDS = {
     ldap.CONFIDENTIALITY_REQUIRED: "it wants TLS: use ldaps:// or start_tls",
     ldap.STRONG_AUTH_REQUIRED: "it wants TLS, or a bind_dn: use ldaps:// or start_tls",
     ldap.INAPPROPRIATE_AUTH: "it wants a bind_dn",
+    ldap.OPERATIONS_ERROR: "it fails, as Active Directory does where nobody is bound: look at bind_dn",
     ldap.PROTOCOL_ERROR: "it does not know what it is asked for, such as start_tls",
 }
 
@@ -144,8 +159,11 @@ class Connection:
             if reach.start_tls:
                 self._raw.start_tls_s()
             name, secret = who or ("", Secret(""))
-            self._raw.simple_bind_s(name, secret.reveal())
+            message = self._raw.simple_bind(name, secret.reveal())
             self.socket = int(self._raw.fileno())
+            # libldap waits with a time for the first byte only; for the rest of a TLS record it would wait for ever.
+            os.set_blocking(self.socket, False)
+            _expect(ldap.RES_BIND, self._raw.result4(message, 1, reach.timeout)[0])
         except BaseException:
             self.close()
             raise
@@ -167,7 +185,8 @@ class Connection:
         """
         direct, timeout = self._direct, self._timeout
         message = direct.search_ext(base, scope, filter, attributes, 0, None, None, timeout, limit)
-        data = direct.result4(message, 1, timeout, 0, 0, 0)[1]
+        kind, data, *_ = direct.result4(message, 1, timeout, 0, 0, 0)
+        _expect(ldap.RES_SEARCH_RESULT, kind)
         return [(dn, values) for dn, values in data if dn is not None]
 
     def who(self) -> str | None:
@@ -198,12 +217,23 @@ class Connection:
             self._raw.unbind_s()
 
 
+def _expect(expected: int, kind: int) -> None:
+    """Let no success of another operation pass for that of ours.
+
+    Raises:
+        LDAPError: when the answer is of another kind.
+    """
+    if kind != expected:
+        raise ldap.DECODING_ERROR
+
+
 def _prepare(raw: Any, reach: Reach, tls: bool) -> None:
     options = [
         (ldap.OPT_PROTOCOL_VERSION, ldap.VERSION3),
         # A referral would be followed with our own name and password.
         (ldap.OPT_REFERRALS, ldap.OPT_OFF),
-        # Whatever ldap.conf says.
+        # Whatever ldap.conf and the application say. An alias would lead out of the base.
+        (ldap.OPT_DEREF, ldap.DEREF_NEVER),
         (ldap.OPT_NETWORK_TIMEOUT, reach.connect_timeout),
         (ldap.OPT_TIMEOUT, reach.timeout),
         (ldap.OPT_RESTART, ldap.OPT_ON),
@@ -214,9 +244,11 @@ def _prepare(raw: Any, reach: Reach, tls: bool) -> None:
         (ldap.OPT_X_TLS_PROTOCOL_MIN, ldap.OPT_X_TLS_PROTOCOL_TLS1_2),
     ]
     if reach.ca_file is not None:
-        options.append((ldap.OPT_X_TLS_CACERTFILE, reach.ca_file))
-    # Last: it makes the options before it count.
-    options.append((ldap.OPT_X_TLS_NEWCTX, 0))
+        options += [(ldap.OPT_X_TLS_CACERTFILE, reach.ca_file), (ldap.OPT_X_TLS_CACERTDIR, "")]
     for option, value in options:
         raw.set_option(option, value)
     raw.timeout = reach.timeout
+    try:
+        raw.set_option(ldap.OPT_X_TLS_NEWCTX, 0)  # Last: it makes the options before it count.
+    except ValueError as error:  # ca_file was good at the start
+        raise ldap.CONNECT_ERROR from error

@@ -117,7 +117,7 @@ class Grouping:
     def _search(self, connection: Connection, filter: str) -> list[Group]:
         whole = f"(&{self.filter}{filter})" if self.filter else filter
         try:
-            found = connection.search(self.base, ldap.SCOPE_SUBTREE, whole, [self.attribute], limit=0)
+            found = connection.search(self.base, ldap.SCOPE_SUBTREE, whole, [self.attribute], limit=MOST + 1)
         except ldap.NO_SUCH_OBJECT as error:
             raise BackendUnavailable("group_base is not there, or bind_dn may not see it") from error
         if len(found) > MOST:
@@ -155,8 +155,7 @@ def _named(value: bytes, root: DN, attribute: str) -> Group | None:
 
 
 def _member_of(entry: Mapping[str, Sequence[bytes]]) -> Sequence[bytes]:
-    values = entry.get(_MEMBER_OF)
     # Active Directory gives very many values in pieces, under names such as memberOf;range=0-1499.
-    if not values and any(name.startswith(_IN_PIECES) for name in entry):
+    if any(name.startswith(_IN_PIECES) for name in entry):
         raise BackendUnavailable("somebody is in too many groups for memberOf: set groups to search")
-    return values or ()
+    return entry.get(_MEMBER_OF, ())

@@ -12,11 +12,12 @@ from typing import TypeAlias, TypeVar
 
 from ...errors import BackendUnavailable
 from ...model import Secret
-from .driver import LOST, Connection, LDAPError, Reach, explain, ldap
+from .driver import FAULTS, LOST, Connection, LDAPError, Reach, explain, ldap
 
 logger = logging.getLogger("patmiddleware")
 
 Who: TypeAlias = tuple[str, Secret]
+Faults: TypeAlias = tuple[type[LDAPError], ...]
 Result = TypeVar("Result")
 
 REST = 10.0
@@ -29,7 +30,8 @@ STALE = 240.0
 class Pool:
     """At most so many connections, bound as the service; one is opened when it is needed, and given to one thread.
 
-    A connection that turns out to be lost is replaced once, by a new one, before anybody hears of it.
+    A connection that turns out to be lost is replaced once, by a new one, before anybody hears of it; and a server that
+    can't be asked by the next one.
 
     Args:
         reach: which servers, and how.
@@ -46,31 +48,27 @@ class Pool:
         """Give what an operation makes of a connection that is bound as the service.
 
         Args:
-            operation: may be called twice. Whatever it raises costs the connection.
+            operation: may be called several times. Whatever it raises costs the connection.
 
         Raises:
-            LDAPError: when no server can be reached, or the operation fails.
+            LDAPError: when the operation fails with every server, or with one for a reason that another can't mend.
             BackendUnavailable: when every connection stays in use.
         """
         connection = self._take()
         try:
-            if connection is not None:
+            if connection is None:
+                connection, result = self._ask_as_service(operation)
+            else:
                 try:
                     result = operation(connection)
-                except LOST as error:
+                except FAULTS as error:
                     self._lose(connection, error)
                     connection = None
                     if isinstance(error, ldap.TIMEOUT) and not self._has_another():
                         raise
-                else:
-                    self._give(connection)
-                    return result
-            connection = self._open_as_service()
-            result = operation(connection)
-        except BaseException as error:  # an interrupt, too: an answer may be half-way
+                    connection, result = self._ask_as_service(operation)
+        except BaseException:  # an interrupt, too: an answer may be half-way
             self._close(connection)
-            if connection is not None and isinstance(error, ldap.TIMEOUT):
-                self._rest(connection.uri, error)
             raise
         self._give(connection)
         return result
@@ -85,8 +83,8 @@ class Pool:
         self._take_place()
         connection = None
         try:
-            connection = self._open(who)
-            return operation(connection)
+            connection, result = self._ask(who, operation, LOST)
+            return result
         finally:
             self._close(connection)
 
@@ -171,28 +169,42 @@ class Pool:
         if isinstance(error, ldap.TIMEOUT):
             self._rest(connection.uri, error)
 
-    def _open_as_service(self) -> Connection:
+    def _ask_as_service(self, operation: Callable[[Connection], Result]) -> tuple[Connection, Result]:
         # A wrong password tried at each request would lock the service's account.
         if monotonic() < self._refused_until:
             raise ldap.INVALID_CREDENTIALS
         try:
-            return self._open(self._service)
+            return self._ask(self._service, operation, FAULTS)
         except ldap.INVALID_CREDENTIALS:
             self._refused_until = monotonic() + REST
             raise
 
-    def _open(self, who: Who | None) -> Connection:
+    def _ask(
+        self, who: Who | None, operation: Callable[[Connection], Result], faults: Faults
+    ) -> tuple[Connection, Result]:
+        """Give a new connection, and what an operation makes of it, to the first server that can do both.
+
+        Args:
+            who: as whom to bind.
+            operation: is called once for each server.
+            faults: what speaks against a server, so that the next one is asked.
+        """
         failure: LDAPError | None = None
         for uri in self._by_preference():
+            connection = None
             try:
                 connection = Connection(uri, self._reach, who)
-            except LOST as error:
+                self._open_ones.add(connection)
+                result = operation(connection)
+            except BaseException as error:
+                self._close_kept(connection)
+                if not isinstance(error, faults):
+                    raise
                 self._rest(uri, error)
                 failure = error
             else:
                 self._rests.pop(uri, None)
-                self._open_ones.add(connection)
-                return connection
+                return connection, result
         raise failure or ldap.SERVER_DOWN()
 
     def _by_preference(self) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -178,12 +179,11 @@ def _readable(path: object) -> str | None:
     if path is None:
         return None
     try:
-        with open(str(path), "rb") as file:
-            begun = b"-----BEGIN" in file.read()
+        ssl.create_default_context(cafile=str(path))
+    except ssl.SSLError:
+        _refuse("ca_file", "has no certificate in it", "name a file with certificates in PEM form")
     except (OSError, ValueError) as error:
         raise ConfigurationError("can't be read", setting="directory.ca_file", hint=str(error)) from error
-    if not begun:
-        _refuse("ca_file", "has no certificate in it", "name a file with certificates in PEM form")
     return str(path)
 
 

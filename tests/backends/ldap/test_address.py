@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from services.slapd import make_certificate, program
 
 from patmiddleware.backends.ldap import LDAPDirectory
 from patmiddleware.backends.ldap.address import Address, Server, parse
@@ -187,10 +188,21 @@ def test_a_directory_is_made_without_a_server(address: str, settings: dict[str, 
 
 def test_certificates_may_be_named_by_a_path(tmp_path: Path) -> None:
     """Of any kind."""
-    file = tmp_path / "ca.pem"
-    file.write_text("-----BEGIN CERTIFICATE-----\n")
+    make_certificate(tmp_path, ["DNS:localhost"], program("openssl"))
 
-    LDAPDirectory(LOCAL, ca_file=file)
+    LDAPDirectory(LOCAL, ca_file=tmp_path / "cert.pem")
+
+
+@pytest.mark.parametrize("pem", ["-----BEGIN CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----\nAAAA\n", "key.pem"])
+def test_what_is_no_certificate_is_refused(tmp_path: Path, pem: str) -> None:
+    """A broken one, or a key in its place, whatever the first line promises."""
+    make_certificate(tmp_path, ["DNS:localhost"], program("openssl"))
+    file = tmp_path / pem if pem.endswith(".pem") else tmp_path / "ca.pem"
+    if not file.exists():
+        file.write_text(pem)
+
+    with pytest.raises(ConfigurationError, match="has no certificate in it"):
+        LDAPDirectory(LOCAL, ca_file=file)
 
 
 SAME = [

@@ -182,6 +182,23 @@ def test_a_base_that_is_elsewhere_is_an_outage(corner: Corner, opened: Open) -> 
         opened(corner.server.address(dn)).find("alice")
 
 
+def test_an_alias_does_not_lead_out_of_the_base(corner: Corner, opened: Open) -> None:
+    """Whatever ldap.conf and the application say of following aliases; what they say stays as it was."""
+    import ldap
+
+    outside = corner.server.corner().person("carl")
+    kinds = ["alias", "extensibleObject"]
+    corner.server.add(f"uid=dora,{corner.people}", objectClass=kinds, uid="dora", aliasedObjectName=outside)
+    before = ldap.get_option(ldap.OPT_DEREF)
+    ldap.set_option(ldap.OPT_DEREF, ldap.DEREF_ALWAYS)
+    try:
+        found, after = opened(corner.address).find("carl"), ldap.get_option(ldap.OPT_DEREF)
+    finally:
+        ldap.set_option(ldap.OPT_DEREF, before)
+
+    assert (found, after) == (None, ldap.DEREF_ALWAYS)
+
+
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "wrong password": ({"bind_password": "wrong"}, "bind_dn or bind_password"),
     "nobody": ({"bind_dn": None, "bind_password": None}, "bind_dn search"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from services.slapd import Corner, Slapd
@@ -79,6 +81,38 @@ def test_the_environment_cannot_switch_it_off(
             opened(corner.server.address(corner.base, scheme), start_tls=start_tls).find("alice")
     finally:
         ldap.set_option(ldap.OPT_X_TLS_REQUIRE_CERT, before)
+
+
+@each_way
+def test_certificates_that_went_bad_are_an_outage(
+    corner: Corner, opened: Open, scheme: str, start_tls: bool, tmp_path: Path
+) -> None:
+    """A file that was good at the start, and is written anew, is named; ``check`` says so in a sentence, too."""
+    file = tmp_path / "ca.pem"
+    shutil.copy(corner.server.ca_file, file)
+    directory = opened(corner.server.address(corner.base, scheme), start_tls=start_tls, ca_file=file)
+    file.write_text("-----BEGIN CERTIFICATE-----\n")
+
+    for ask in (lambda: directory.find("alice"), directory.check):
+        with pytest.raises(BackendUnavailable, match="ca_file"):
+            ask()
+
+
+def test_the_hosts_other_authorities_do_not_count_beside_ours(corner: Corner) -> None:
+    """Where ``ca_file`` is set, the folder of ldap.conf or of the application is not trusted as well."""
+    import ldap
+
+    from patmiddleware.backends.ldap.driver import Connection, Reach
+
+    ldap.set_option(ldap.OPT_X_TLS_CACERTDIR, "/etc/ssl/certs")
+    try:
+        connection = Connection(corner.server.uri, Reach(servers=(), ca_file=corner.server.ca_file), None)
+        told = connection._raw.get_option(ldap.OPT_X_TLS_CACERTDIR), ldap.get_option(ldap.OPT_X_TLS_CACERTDIR)
+        connection.close()
+    finally:
+        ldap.set_option(ldap.OPT_X_TLS_CACERTDIR, "")
+
+    assert told == (None, "/etc/ssl/certs")
 
 
 def test_a_server_without_tls_is_not_asked_in_clear(opened: Open) -> None:
