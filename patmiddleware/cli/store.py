@@ -115,7 +115,7 @@ def import_(invocation: Invocation, file: Path) -> None:
     """Add the tokens of FILE, an export, to the store; '-' is the standard input.
 
     Nothing is written before every line was judged. What is there already is passed over, so that an import that was
-    interrupted is run again; but what is revoked in FILE is revoked in the store too.
+    interrupted is run again; but what is revoked or was rotated in FILE ends in the store too.
     """
     name, _ = "the standard input" if file == STDIO else str(file), invocation.config  # wrong settings are told first
     with _spooled_stdin() if file == STDIO else file.open("rb") as stream:
@@ -135,7 +135,7 @@ def copy(invocation: Invocation, source: str, target: str) -> None:
     or env:NAME, a variable of the environment with an address in it; or '-', the store of --config.
 
     Nothing is written before every token was judged. What is there already is passed over, so that a copy that was
-    interrupted is run again; but what is revoked in FROM is revoked in TO too.
+    interrupted is run again; but what is revoked or was rotated in FROM ends in TO too.
     """
     here, there = settings_of(source, "FROM", invocation), settings_of(target, "TO", invocation)
     refuse_same(here, there)
@@ -164,7 +164,9 @@ def _carry(invocation: Invocation, source: moving.Records, target: TokenStore, d
         words += f" {_tokens(moved.skipped)} there already."
     if moved.revoked:
         words += f" {_tokens(moved.revoked)} of those revoked, as in {origin}."
-    counts = {name: getattr(moved, name) for name in ("skipped", "revoked", "differing")}
+    if moved.rotated:
+        words += f" {_tokens(moved.rotated)} of those brought to what a rotation made of them in {origin}."
+    counts = {name: getattr(moved, name) for name in ("skipped", "revoked", "rotated", "differing")}
     document = {done.lower(): moved.copied} | counts | {"tokens": moved.target.tokens, "digest": moved.target.digest}
     invocation.answer(document, words, f"Verified: {_tokens(moved.target.tokens)}, digest {moved.target.digest}")
 

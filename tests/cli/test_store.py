@@ -85,7 +85,7 @@ def test_export_and_import_move_every_token(place: Place, other: Place, tmp_path
     imported = other.json("store", "import", file)
 
     assert counts(exported) == {"exported": 2, "file": file}
-    assert counts(imported) == {"imported": 2, "skipped": 0, "revoked": 0, "differing": 0, "tokens": 2}
+    assert counts(imported) == {"imported": 2, "skipped": 0, "revoked": 0, "rotated": 0, "differing": 0, "tokens": 2}
     assert other.json("token", "list") == place.json("token", "list")
     pepper = (other.folder / "pepper").read_text().strip()
     found = open_store(f"file:{other.folder / 'tokens.jsonl'}", peppers=[pepper]).find(Secret(secret))
@@ -141,7 +141,7 @@ def test_an_import_can_be_run_again(place: Place, other: Place, tmp_path: Path) 
     place.token()
     place.run("store", "export", str(tmp_path / "second"))
 
-    nothing_else = {"revoked": 0, "differing": 0, "tokens": 2}
+    nothing_else = {"revoked": 0, "rotated": 0, "differing": 0, "tokens": 2}
     once, twice = (other.json("store", "import", str(tmp_path / "second")) for _ in range(2))
     assert counts(once) == {"imported": 1, "skipped": 1} | nothing_else
     assert counts(twice) == {"imported": 0, "skipped": 2} | nothing_else
@@ -171,7 +171,7 @@ def test_an_import_carries_revocations_over(place: Place, other: Place, tmp_path
 
     imported = other.json("store", "import", str(tmp_path / "after"))
 
-    assert counts(imported) == {"imported": 0, "skipped": 1, "revoked": 1, "differing": 0, "tokens": 1}
+    assert counts(imported) == {"imported": 0, "skipped": 1, "revoked": 1, "rotated": 0, "differing": 0, "tokens": 1}
     assert other.json("token", "show", id)["token"]["state"] == "revoked"
 
 
@@ -244,7 +244,7 @@ def test_many_tokens_come_over_whole(place: Place, other: Place, tmp_path: Path)
     exported = place.json("store", "export", str(tmp_path / "x"))
     imported = other.json("store", "import", str(tmp_path / "x"))
 
-    nothing_else = {"skipped": 0, "revoked": 0, "differing": 0}
+    nothing_else = {"skipped": 0, "revoked": 0, "rotated": 0, "differing": 0}
     assert exported["exported"] == 1_234
     assert counts(imported) == {"imported": 1_234, "tokens": 1_234} | nothing_else
 
