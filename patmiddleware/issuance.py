@@ -133,8 +133,8 @@ class KnownScopes:
 def successor_id(id: str) -> str:
     """Give the id of the token that replaces this one in a rotation.
 
-    One token has one possible successor: since a store takes an id once only, of two rotations at once one wins, whether
-    the store has transactions or not. An id is public, so it may be guessed.
+    One token has one possible successor: since a store takes an id once only, of two rotations at once one wins,
+    whether the store has transactions or not. An id is public, so it may be guessed.
     """
     return blake2b(id.encode("utf-8", "surrogatepass"), digest_size=ID_BYTES, person=b"pat successor").hexdigest()
 

@@ -500,5 +500,3 @@ def _writable(store: object) -> TokenStore:
         name = type(store).__name__
         raise ConfigurationError(f"{name} can only be read: tokens are made in another store", setting="store")
     return store
-
-

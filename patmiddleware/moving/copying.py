@@ -53,8 +53,8 @@ class Moved:
         copied: tokens that are new in the target.
         skipped: tokens of the source that were there already.
         revoked: tokens of the target that were revoked, since the source had them so, or what they were made with.
-        rotated: tokens of the target that end earlier now, or came under the successor of their parent, since the source
-            has rotated tokens.
+        rotated: tokens of the target that end earlier now, or came under the successor of their parent, since they were
+            rotated in the source.
         differing: tokens that stand otherwise in the target and were left so; revoked, say.
         behind: tokens that the source got or revoked while it was copied; 1 where it never stood still.
         source: what the source's tokens come to, as they are to stand in the target.

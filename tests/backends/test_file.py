@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from hashlib import blake2b
 from pathlib import Path
 from string import printable
 
@@ -295,7 +296,16 @@ def test_a_symbolic_link_is_resolved(path: Path) -> None:
     assert sorted(file.name for file in real.iterdir()) == ["tokens.jsonl", "tokens.jsonl.lock"]
 
 
+def header(**facts: object) -> bytes:
+    """Give a header with a right seal, whatever stands in it."""
+    body = json.dumps({"format": "patmiddleware tokens", "version": 1} | facts, separators=(",", ":")).encode()[:-1]
+    return body + b',"seal":"%s"}\n' % blake2b(body, digest_size=8).hexdigest().encode()
+
+
 FOREIGN = {
+    "no numbers": header(),
+    "a text for a number": header(revision="7", records=0),
+    "a number below zero": header(revision=0, records=-1),
     "csv": b"token,user,uid\nabc,alice,1\n",
     "json array": b'[{"id": "t1"}]\n',
     "json array, no line break": b'[{"id": "t1"}]',

@@ -271,6 +271,8 @@ def read_header(text: bytes, number: int) -> Json:
     version = header.get("version")
     if version != VERSION:
         raise LineError(number, f"the file has format version {version!r}, and this program knows only {VERSION}")
+    if not all(type(header.get(name)) is int and header[name] >= 0 for name in ("revision", "records")):
+        raise LineError(number, "the header lacks its numbers")
     return header
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -52,15 +52,30 @@ def decode(row: bytes) -> tuple[Token, Digest]:
     Raises:
         ValueError, TypeError, KeyError: when it is no record.
     """
-    facts: Json = json.loads(row)
+    try:
+        facts: Json = json.loads(row)
+    except RecursionError:
+        raise ValueError("brackets within brackets without end") from None
     kind, key_id, value = facts.pop("digest").split(":")
     for name in facts.keys() & {"created", "expires"}:
-        facts[name] = datetime.fromisoformat(facts[name])
+        facts[name] = _moment(facts[name])
     if "revoked" in facts:
         facts["revoked"] = Revocation(**_timed(facts["revoked"]))
     if "last_used" in facts:
         facts["last_used"] = use_of(facts["last_used"])
-    return Token(**facts), Digest(kind, key_id, bytes.fromhex(value))
+    token = Token(**facts)
+    if not all(isinstance(text, str) for text in _texts(token)):
+        raise TypeError("something that is no text stands in the place of one")
+    return token, Digest(kind, key_id, bytes.fromhex(value))
+
+
+def _texts(token: Token) -> Iterator[object]:
+    """Give what must be text, and would be found out only by whoever uses it."""
+    yield from (token.id, token.name, token.family, *token.scopes, *token.limits, *token.attributes.values())
+    for allowed in token.limits.values():
+        yield from allowed
+    for name in (token.created_by, token.parent, token.replaces):
+        yield "" if name is None else name
 
 
 def use_facts(use: Use) -> Json:
@@ -86,10 +101,19 @@ def _given(**facts: str | None) -> Json:
 
 
 def _timed(facts: Mapping[str, Any]) -> Json:
-    at = datetime.fromisoformat(facts["at"])
-    if at.utcoffset() is None:
+    if not all(isinstance(text, str) for text in facts.values()):
+        raise TypeError("something that is no text stands in the place of one")
+    return {**facts, "at": _moment(facts["at"])}
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.utcoffset() is None:
         raise ValueError("a time without its zone")
-    return {**facts, "at": at}
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time that is before or after all times in UTC") from None
 
 
 def _time(moment: datetime) -> str:
