@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -124,6 +127,31 @@ def test_through_a_pipe(place: Place, other: Place) -> None:
 
     assert exported.stderr == "Exported 1 token.\n"
     assert imported.stdout.startswith("Imported 1 token.\nVerified: 1 token, digest ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes of this kind")
+def test_from_a_named_pipe(place: Place, other: Place, tmp_path: Path) -> None:
+    """As a shell makes one for ``<(…)``: it can be read only once, an import needs to look several times."""
+    place.token()
+    exported = place.run("store", "export", "-").stdout_bytes
+    os.mkfifo(tmp_path / "pipe")
+    writer = Thread(target=(tmp_path / "pipe").write_bytes, args=[exported])
+    writer.start()
+
+    imported = other.run("store", "import", str(tmp_path / "pipe"))
+
+    writer.join()
+    assert imported.stdout.startswith("Imported 1 token.\nVerified: 1 token, digest ")
+
+
+def test_an_export_that_can_not_be_written_is_named(place: Place) -> None:
+    """Not the file that it is gathered in before."""
+    place.token()
+
+    result = place.run("store", "export", "nowhere/x.jsonl")
+
+    message = "patmiddleware: nowhere/x.jsonl can't be written: No such file or directory; no export was made\n"
+    assert (result.exit_code, result.stderr) == (1, message)
 
 
 def test_export_to_stdout_is_not_mixed_with_json(place: Place) -> None:
