@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from hashlib import blake2b
 from pathlib import Path
 from string import printable
+from threading import Event, Thread
+from time import sleep
 
 import pytest
 from hypothesis import given
@@ -543,6 +545,31 @@ def test_another_file_in_its_place_is_read_whole(path: Path, how: str) -> None:
 
     assert ids(store) == [f"x{number}" for number in range(count)]
     assert store.find(Secret("t0")) is None
+
+
+def test_a_backup_that_is_being_put_back_is_waited_for(path: Path) -> None:
+    """Its first lines alone would bring what a later one revokes back to life."""
+    store = filled(path)
+    store.replace(sample_token("t1", revoked=Revocation(NOON)), sample_token("t1"))
+    lines = path.read_bytes().splitlines(keepends=True)
+    begun = Event()
+
+    def put_back() -> None:
+        with path.open("wb") as stream:
+            for line in lines:
+                stream.write(line)
+                stream.flush()
+                if line is lines[-2]:
+                    begun.set()
+                    sleep(tokenfile.QUIET / 2)
+
+    writer = Thread(target=put_back)
+    writer.start()
+    begun.wait()
+    found = store.find(Secret("t1"))
+    writer.join()
+
+    assert found == sample_token("t1", revoked=Revocation(NOON))
 
 
 @pytest.mark.parametrize("since", [0, 1, 2, 3])
