@@ -547,6 +547,20 @@ def test_another_file_in_its_place_is_read_whole(path: Path, how: str) -> None:
     assert store.find(Secret("t0")) is None
 
 
+def test_ids_stay_in_order_whatever_comes_and_goes(path: Path) -> None:
+    """Pages are of what is there now, though ids are sorted once only while none comes or goes."""
+    store, other = filled(path), FileStore(path)
+    ids(store)
+
+    other.add(sample_token("a"), "a")
+    other.remove("t1")
+    other.replace(sample_token("t2", name="renamed"), sample_token("t2"))
+
+    assert ids(store) == ["a", "t0", "t2"]
+    assert [token.name for token in store.list(after="t0")] == ["renamed"]
+    assert [token.id for token in store.list(after="b", limit=1)] == ["t0"]
+
+
 def test_a_backup_that_is_being_put_back_is_waited_for(path: Path) -> None:
     """Its first lines alone would bring what a later one revokes back to life."""
     store = filled(path)

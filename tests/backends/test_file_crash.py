@@ -24,6 +24,7 @@ from patmiddleware.interfaces import Add, Change, Remove, Replace
 from patmiddleware.model import Secret, Token
 
 ROUNDS_SECONDS = 7.0
+BUSY_SECONDS = 60
 PADDING = "x" * 40_000
 ENVIRON = {**os.environ, "PYTHONPATH": str(Path(patmiddleware.errors.__file__).parents[1])}
 
@@ -139,7 +140,8 @@ def test_no_acknowledged_change_is_lost(tmp_path: Path) -> None:
     writers = [Writer(path, 1), Writer(path, 2)]
     choice, revision, inodes, end = random.Random(), 0, set(), monotonic() + ROUNDS_SECONDS
 
-    while monotonic() < end:
+    # A busy machine gets fewer rounds done in that time.
+    while monotonic() < end or (min(one.acknowledged for one in writers) <= 40 and monotonic() < end + BUSY_SECONDS):
         for writer in writers:
             writer.start()
         assert all(writer.began() for writer in writers)

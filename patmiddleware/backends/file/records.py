@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import chain
+from types import NoneType
 from typing import Any, TypeAlias
 
 from ...model import Digest, Revocation, Token, Use
@@ -64,18 +66,16 @@ def decode(row: bytes) -> tuple[Token, Digest]:
     if "last_used" in facts:
         facts["last_used"] = use_of(facts["last_used"])
     token = Token(**facts)
-    if not all(isinstance(text, str) for text in _texts(token)):
-        raise TypeError("something that is no text stands in the place of one")
+    _check_texts(token)
     return token, Digest(kind, key_id, bytes.fromhex(value))
 
 
-def _texts(token: Token) -> Iterator[object]:
-    """Give what must be text, and would be found out only by whoever uses it."""
-    yield from (token.id, token.name, token.family, *token.scopes, *token.limits, *token.attributes.values())
-    for allowed in token.limits.values():
-        yield from allowed
-    for name in (token.created_by, token.parent, token.replaces):
-        yield "" if name is None else name
+def _check_texts(token: Token) -> None:
+    """Refuse what is no text in the place of one, which would be found out only by whoever uses it."""
+    needed = [token.id, token.name, token.family, *token.scopes, *token.attributes.values()]
+    given = {type(token.created_by), type(token.parent), type(token.replaces)} - {NoneType}
+    if not given.union(map(type, chain(needed, *token.limits.values()))) <= {str}:
+        raise TypeError("something that is no text stands in the place of one")
 
 
 def use_facts(use: Use) -> Json:
