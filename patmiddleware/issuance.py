@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
+from hashlib import blake2b
 from ipaddress import IPv4Network, collapse_addresses
 from typing import cast
 
@@ -17,6 +18,7 @@ from .errors import ConfigurationError, RefusedError
 from .interfaces import AccessPolicy
 from .model import SESSION, Grant, Network, Owner, Token
 
+ID_BYTES = 8
 NEVER = timedelta.max
 """The lifetime of a token that does not expire."""
 
@@ -126,6 +128,15 @@ class KnownScopes:
         nearest = get_close_matches(unknown[0].casefold(), names, 1)
         hint = f"did you mean {names[nearest[0]]!r}?" if nearest else f"use one of {_listed(self._names)}"
         raise RefusedError(f"the policy knows no scope {unknown[0]!r}: {hint}")
+
+
+def successor_id(id: str) -> str:
+    """Give the id of the token that replaces this one in a rotation.
+
+    One token has one possible successor: since a store takes an id once only, of two rotations at once one wins,
+    whether the store has transactions or not. An id is public, so it may be guessed.
+    """
+    return blake2b(id.encode("utf-8", "surrogatepass"), digest_size=ID_BYTES, person=b"pat successor").hexdigest()
 
 
 def is_live(token: Token, now: datetime) -> bool:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
 from threading import Lock
 
 from . import fields, issuance
@@ -22,13 +21,12 @@ from .changes import announce
 from .credentials import parse_authorization
 from .errors import BackendError, ConfigurationError, ConflictError, RefusedError, UnknownTokenError
 from .interfaces import AccessPolicy, TokenStore
+from .issuance import ID_BYTES, KnownScopes, earliest, is_live
 from .issuance import IssuerLimits as IssuerLimits
-from .issuance import KnownScopes, earliest, is_live
 from .lineage import ATTEMPTS, Lineage, too_busy
 from .model import NO_LIMITS, NOTHING, Credential, Grant, Minted, Network, Owner, Revocation, Secret, Token
 from .tokens import DEFAULT_PREFIX, check_prefix, may_exist, mint_secret
 
-ID_BYTES = 8
 MOST_SESSIONS = 200
 """How many sessions of a token live at once; the oldest gives way to one more."""
 DEFAULT_LIMITS = IssuerLimits()
@@ -408,7 +406,7 @@ class Issuer:
         expires = issuance.end(now, self.limits.cut(lifetime or given))
         return replace(
             token,
-            id=_successor_id(token.id),
+            id=issuance.successor_id(token.id),
             created=now,
             expires=expires if parent is None else earliest(expires, parent.expires),
             replaces=token.id,
@@ -504,9 +502,3 @@ def _writable(store: object) -> TokenStore:
         name = type(store).__name__
         raise ConfigurationError(f"{name} can only be read: tokens are made in another store", setting="store")
     return store
-
-
-def _successor_id(id: str) -> str:
-    # One token has one possible successor: since a store takes an id once only, of two rotations at once one wins,
-    # whether the store has transactions or not. An id is public, so it may be guessed.
-    return blake2b(id.encode("utf-8", "surrogatepass"), digest_size=ID_BYTES, person=b"pat successor").hexdigest()

@@ -10,7 +10,8 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -94,7 +95,7 @@ def export(invocation: Invocation, file: Path) -> None:
     if file != STDIO and file.exists():
         raise RefusedError(f"{file} is there already: choose another name, or remove it")
     source = invocation.store()
-    with closing(moving.NewExport(None if file == STDIO else file)) as target:
+    with _writing(file), closing(moving.NewExport(None if file == STDIO else file)) as target:
         moved = moving.copy(source, target, progress=terminal.progress)
         if not moved.verified:
             raise RefusedError("what was written can't be read back: the disk failed; export again elsewhere")
@@ -115,10 +116,10 @@ def import_(invocation: Invocation, file: Path) -> None:
     """Add the tokens of FILE, an export, to the store; '-' is the standard input.
 
     Nothing is written before every line was judged. What is there already is passed over, so that an import that was
-    interrupted is run again; but what is revoked in FILE is revoked in the store too.
+    interrupted is run again; but what is revoked or was rotated in FILE ends in the store too.
     """
     name, _ = "the standard input" if file == STDIO else str(file), invocation.config  # wrong settings are told first
-    with _spooled_stdin() if file == STDIO else file.open("rb") as stream:
+    with _opened(file) as stream:
         source = moving.Export(stream, name)
         _carry(invocation, source, invocation.store(create=True), "Imported", "the file")
 
@@ -135,7 +136,7 @@ def copy(invocation: Invocation, source: str, target: str) -> None:
     or env:NAME, a variable of the environment with an address in it; or '-', the store of --config.
 
     Nothing is written before every token was judged. What is there already is passed over, so that a copy that was
-    interrupted is run again; but what is revoked in FROM is revoked in TO too.
+    interrupted is run again; but what is revoked or was rotated in FROM ends in TO too.
     """
     here, there = settings_of(source, "FROM", invocation), settings_of(target, "TO", invocation)
     refuse_same(here, there)
@@ -164,7 +165,9 @@ def _carry(invocation: Invocation, source: moving.Records, target: TokenStore, d
         words += f" {_tokens(moved.skipped)} there already."
     if moved.revoked:
         words += f" {_tokens(moved.revoked)} of those revoked, as in {origin}."
-    counts = {name: getattr(moved, name) for name in ("skipped", "revoked", "differing")}
+    if moved.rotated:
+        words += f" {_tokens(moved.rotated)} of those brought to what a rotation made of them in {origin}."
+    counts = {name: getattr(moved, name) for name in ("skipped", "revoked", "rotated", "differing")}
     document = {done.lower(): moved.copied} | counts | {"tokens": moved.target.tokens, "digest": moved.target.digest}
     invocation.answer(document, words, f"Verified: {_tokens(moved.target.tokens)}, digest {moved.target.digest}")
 
@@ -176,10 +179,25 @@ def _mismatch(moved: moving.Moved, done: str, origin: str) -> str:
     return f"{_tokens(moved.copied)} {done}, but {message}: somebody changes them at the same time; run the same again"
 
 
-def _spooled_stdin() -> BinaryIO:
-    """Give the standard input as a file, since it is read several times."""
+@contextmanager
+def _writing(file: Path) -> Iterator[None]:
+    """Name the file where it can't be written; it is another one that is written at first."""
+    try:
+        yield
+    except OSError as error:
+        if file == STDIO:
+            raise
+        raise RefusedError(f"{file} can't be written: {error.strerror}; no export was made") from error
+
+
+def _opened(file: Path) -> BinaryIO:
+    """Give what is to be read several times as a file; of the standard input, or of another pipe, a copy."""
+    stream = sys.stdin.buffer if file == STDIO else file.open("rb")
+    if file != STDIO and stream.seekable():
+        return stream
     spooled = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-    shutil.copyfileobj(sys.stdin.buffer, spooled)
+    with nullcontext() if file == STDIO else stream:
+        shutil.copyfileobj(stream, spooled)
     spooled.flush()
     return spooled
 

@@ -53,6 +53,8 @@ class Moved:
         copied: tokens that are new in the target.
         skipped: tokens of the source that were there already.
         revoked: tokens of the target that were revoked, since the source had them so, or what they were made with.
+        rotated: tokens of the target that end earlier now, or came under the successor of their parent, since they were
+            rotated in the source.
         differing: tokens that stand otherwise in the target and were left so; revoked, say.
         behind: tokens that the source got or revoked while it was copied; 1 where it never stood still.
         source: what the source's tokens come to, as they are to stand in the target.
@@ -62,6 +64,7 @@ class Moved:
     copied: int
     skipped: int
     revoked: int
+    rotated: int
     differing: int
     behind: int
     source: Total
@@ -82,8 +85,9 @@ def copy(
 ) -> Moved:
     """Copy every token to the target, with its digest, its revocation and its last use.
 
-    Nothing is written before all was judged. Nothing that is there already is changed, but that a token is revoked
-    which the source has as revoked. So one that was interrupted at any moment can be run again.
+    Nothing is written before all was judged. Nothing that is there already is changed, but that a token ends as the
+    source has it: revoked, or rotated and so expiring earlier. So one that was interrupted at any moment can be run
+    again.
 
     Args:
         source: whose records come ordered by id.
@@ -123,8 +127,9 @@ class _Copy:
                 if not orphans:
                     break
                 self._revoke(orphans)
-        copied, revoked = self._writer.copied, self._writer.revoked
-        return Moved(copied, max(0, count - copied), revoked, differing, behind + len(orphans), source, target)
+        done, skipped = self._writer, max(0, count - self._writer.copied)
+        behind += len(orphans)
+        return Moved(done.copied, skipped, done.revoked, done.rotated, differing, behind, source, target)
 
     def _judge_all(self) -> int:
         """Judge every token before anything is written, and count them."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
@@ -24,7 +24,12 @@ from ..interfaces import Add, Change
 from ..model import Digest, Token
 from ..tokens import digest_to_store
 
-DIGESTS = {"sha256": 32, "blake2b": 32}  # bytes
+DIGESTS: Mapping[str, Callable[[Digest], bool]] = {
+    "sha256": lambda digest: len(digest.value) == 32 and not digest.key_id,
+    "blake2b": lambda digest: len(digest.value) == 32,
+    "pkcs5s2": lambda digest: digest.value.isascii(),
+}
+"""By kind: whether a digest is one, or could never be found."""
 
 
 class Export:
@@ -78,8 +83,8 @@ class Export:
             token, digest = decode(row)
             check_owner(token.owner)
             check_scopes(token.scopes)
-            if digest.kind in DIGESTS and len(digest.value) != DIGESTS[digest.kind]:
-                raise ValueError("a digest of this kind has another length")
+            if not token.id or not DIGESTS[digest.kind](digest):
+                raise ValueError("no id, or a digest that no secret has")
             return token, digest
         except (ValueError, TypeError, KeyError, AttributeError):
             raise RefusedError(f"{self._name}: the record of token {_id(row)} is not one") from None

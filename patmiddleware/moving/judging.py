@@ -10,6 +10,7 @@ from typing import Protocol, TypeAlias
 
 from ..errors import RefusedError
 from ..interfaces import Add, Replace
+from ..issuance import earliest, successor_id
 from ..model import Digest, Token, Use
 from ..tokens import digest_to_store
 
@@ -17,6 +18,8 @@ Record: TypeAlias = tuple[Token, Digest]
 
 _ANY = Digest("sha256", "", bytes(32))
 _BUCKETS = 256
+_ROTATIONS = 100
+"""How many rotations of a token are seen through between two copies."""
 
 
 class Records(Protocol):
@@ -91,7 +94,7 @@ class Judge:
         return _forms(digest, self._peppers)
 
     def __call__(self, record: Record, there: Record | None) -> Verdict:
-        """Judge one token: a new one is added, a revocation is carried over, nothing else is touched.
+        """Judge one token: a new one is added; of one that is there, its end is carried over, and nothing else touched.
 
         Args:
             record: of the source.
@@ -107,10 +110,8 @@ class Judge:
         if not self._may_be_the_same(record, there):
             raise RefusedError(f"the target has another token with the id {token.id}")
         kept, kept_digest = there
-        becomes, change = kept, None  # also where it was revoked there only: a copy brings nothing back to life
-        if token.revoked is not None and kept.revoked is None:
-            becomes = replace(kept, revoked=token.revoked)
-            change = Replace(becomes, kept)
+        becomes = _ended(kept, token)
+        change = None if becomes is kept else Replace(becomes, kept)
         return Verdict(becomes, kept_digest, change, not _alike(becomes, token), _newer(token, kept))
 
     def _refuse_unusable(self, token: Token, digest: Digest) -> None:
@@ -127,6 +128,26 @@ class Judge:
         # Jira's slow hash gives way to a fast digest at the first use. Whether both are of one secret can't be told.
         changed = (digest.kind == "pkcs5s2") != (kept_digest.kind == "pkcs5s2")
         return changed and (token.owner, token.created) == (kept.owner, kept.created)
+
+
+def _ended(kept: Token, token: Token) -> Token:
+    """Give a token of the target with the end that the source knows of; nothing comes back to life.
+
+    A rotation revokes nothing: it lets the old token expire earlier, and puts its children under the new one.
+    """
+    revoked, expires = kept.revoked or token.revoked, earliest(kept.expires, token.expires)
+    parent = token.parent if _was_rotated(kept.parent, token.parent) else kept.parent
+    if (revoked, expires, parent) == (kept.revoked, kept.expires, kept.parent):
+        return kept
+    return replace(kept, revoked=revoked, expires=expires, parent=parent)
+
+
+def _was_rotated(parent: str | None, successor: str | None) -> bool:
+    """Say whether the one came from the other; so what was rotated in the target alone is not undone."""
+    if parent is None or successor is None or parent == successor:
+        return False
+    id = parent
+    return any((id := successor_id(id)) == successor for _ in range(_ROTATIONS))
 
 
 def _forms(digest: Digest, peppers: Sequence[bytes]) -> tuple[Digest, ...]:

@@ -20,13 +20,14 @@ class Writer:
     Attributes:
         copied: tokens that were added.
         revoked: tokens that were revoked.
+        rotated: tokens that end earlier, or came under another parent, without being revoked.
     """
 
     def __init__(self, target: TokenStore | NewExport) -> None:
         self._target = target
         self._changes: list[Add | Replace] = []
         self._uses: dict[str, Use] = {}
-        self.copied = self.revoked = 0
+        self.copied = self.revoked = self.rotated = 0
 
     def take(self, verdict: Verdict) -> None:
         """Do what a verdict asks for, at the latest when :meth:`flush` is called.
@@ -64,6 +65,10 @@ class Writer:
             store.replace(change.token, change.expected)
 
     def _tally(self, *changes: Add | Replace) -> None:
-        added = sum(isinstance(change, Add) for change in changes)
-        self.copied += added
-        self.revoked += len(changes) - added
+        for change in changes:
+            if isinstance(change, Add):
+                self.copied += 1
+            elif change.token.revoked != change.expected.revoked:
+                self.revoked += 1
+            else:
+                self.rotated += 1

@@ -11,8 +11,11 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from hashlib import blake2b
 from pathlib import Path
 from string import printable
+from threading import Event, Thread
+from time import sleep
 
 import pytest
 from hypothesis import given
@@ -295,7 +298,16 @@ def test_a_symbolic_link_is_resolved(path: Path) -> None:
     assert sorted(file.name for file in real.iterdir()) == ["tokens.jsonl", "tokens.jsonl.lock"]
 
 
+def header(**facts: object) -> bytes:
+    """Give a header with a right seal, whatever stands in it."""
+    body = json.dumps({"format": "patmiddleware tokens", "version": 1} | facts, separators=(",", ":")).encode()[:-1]
+    return body + b',"seal":"%s"}\n' % blake2b(body, digest_size=8).hexdigest().encode()
+
+
 FOREIGN = {
+    "no numbers": header(),
+    "a text for a number": header(revision="7", records=0),
+    "a number below zero": header(revision=0, records=-1),
     "csv": b"token,user,uid\nabc,alice,1\n",
     "json array": b'[{"id": "t1"}]\n',
     "json array, no line break": b'[{"id": "t1"}]',
@@ -533,6 +545,45 @@ def test_another_file_in_its_place_is_read_whole(path: Path, how: str) -> None:
 
     assert ids(store) == [f"x{number}" for number in range(count)]
     assert store.find(Secret("t0")) is None
+
+
+def test_ids_stay_in_order_whatever_comes_and_goes(path: Path) -> None:
+    """Pages are of what is there now, though ids are sorted once only while none comes or goes."""
+    store, other = filled(path), FileStore(path)
+    ids(store)
+
+    other.add(sample_token("a"), "a")
+    other.remove("t1")
+    other.replace(sample_token("t2", name="renamed"), sample_token("t2"))
+
+    assert ids(store) == ["a", "t0", "t2"]
+    assert [token.name for token in store.list(after="t0")] == ["renamed"]
+    assert [token.id for token in store.list(after="b", limit=1)] == ["t0"]
+
+
+def test_a_backup_that_is_being_put_back_is_waited_for(path: Path) -> None:
+    """Its first lines alone would bring what a later one revokes back to life."""
+    store = filled(path)
+    store.replace(sample_token("t1", revoked=Revocation(NOON)), sample_token("t1"))
+    lines = path.read_bytes().splitlines(keepends=True)
+    begun = Event()
+
+    def put_back() -> None:
+        with path.open("wb") as stream:
+            for line in lines:
+                stream.write(line)
+                stream.flush()
+                if line is lines[-2]:
+                    begun.set()
+                    sleep(tokenfile.QUIET / 2)
+
+    writer = Thread(target=put_back)
+    writer.start()
+    begun.wait()
+    found = store.find(Secret("t1"))
+    writer.join()
+
+    assert found == sample_token("t1", revoked=Revocation(NOON))
 
 
 @pytest.mark.parametrize("since", [0, 1, 2, 3])

@@ -24,6 +24,7 @@ from patmiddleware.interfaces import Add, Change, Remove, Replace
 from patmiddleware.model import Secret, Token
 
 ROUNDS_SECONDS = 7.0
+BUSY_SECONDS = 60
 PADDING = "x" * 40_000
 ENVIRON = {**os.environ, "PYTHONPATH": str(Path(patmiddleware.errors.__file__).parents[1])}
 
@@ -120,6 +121,11 @@ class Writer:
         assert mine == self.tokens
 
 
+def few(writers: Sequence[Writer], inodes: set[int]) -> bool:
+    """Say whether too little happened to tell anything."""
+    return len(inodes) < 2 or any(writer.acknowledged <= 40 for writer in writers)
+
+
 def look(reader: FileStore, revision: int) -> int:
     """Check that nothing half made is seen, and that the revision never goes back."""
     found = {token.id: token for token, _ in reader.records()}
@@ -137,9 +143,10 @@ def test_no_acknowledged_change_is_lost(tmp_path: Path) -> None:
     path = tmp_path / "tokens.jsonl"
     reader = FileStore(path)
     writers = [Writer(path, 1), Writer(path, 2)]
-    choice, revision, inodes, end = random.Random(), 0, set(), monotonic() + ROUNDS_SECONDS
+    choice, revision, inodes, end = random.Random(), 0, set[int](), monotonic() + ROUNDS_SECONDS
 
-    while monotonic() < end:
+    # A busy machine gets fewer rounds done in that time.
+    while monotonic() < end or (monotonic() < end + BUSY_SECONDS and few(writers, inodes)):
         for writer in writers:
             writer.start()
         assert all(writer.began() for writer in writers)

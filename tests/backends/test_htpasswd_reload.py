@@ -9,6 +9,8 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Event, Thread
+from time import sleep
 
 import pytest
 
@@ -51,6 +53,40 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 # -- changes
+
+
+def test_a_file_that_is_being_written_makes_nobody_a_stranger(path: Path) -> None:
+    """As ``htpasswd`` does it: the file is emptied and filled again, and whoever looks then waits for all of it."""
+    directory = HtpasswdDirectory(path, reload=0)
+
+    def rewrite() -> None:
+        with path.open("w", encoding="utf-8") as stream:
+            begun.set()
+            for name in ("bob", "carol", "alice"):
+                sleep(reloading.QUIET / 5)
+                print(ALICE.replace("alice", name), file=stream, flush=True)
+
+    for _ in range(3):
+        begun = Event()
+        writer = Thread(target=rewrite)
+        writer.start()
+        begun.wait()
+        assert directory.find("alice") == Owner(name="alice")
+        writer.join()
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["passwords", "groups"])
+def test_a_file_that_was_emptied_is_an_outage(path: Path, tmp_path: Path, number: int) -> None:
+    """A full disk leaves it so: nobody is unknown, or without groups, because of that. A comment says it was meant."""
+    files = [path, write(tmp_path / "groups", "dev: alice")]
+    directory = HtpasswdDirectory(path, group_file=files[1], reload=0)
+
+    files[number].write_bytes(b"")
+
+    with pytest.raises(BackendUnavailable, match=rf"{files[number]} was emptied; .*write a comment"):
+        directory.find("alice")
+    write(files[number], "# nobody")
+    assert directory.find("alice") == (Owner(name="alice") if number else None)
 
 
 @pytest.mark.parametrize("change", [write, replace], ids=["in place", "another file"])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -85,7 +88,7 @@ def test_export_and_import_move_every_token(place: Place, other: Place, tmp_path
     imported = other.json("store", "import", file)
 
     assert counts(exported) == {"exported": 2, "file": file}
-    assert counts(imported) == {"imported": 2, "skipped": 0, "revoked": 0, "differing": 0, "tokens": 2}
+    assert counts(imported) == {"imported": 2, "skipped": 0, "revoked": 0, "rotated": 0, "differing": 0, "tokens": 2}
     assert other.json("token", "list") == place.json("token", "list")
     pepper = (other.folder / "pepper").read_text().strip()
     found = open_store(f"file:{other.folder / 'tokens.jsonl'}", peppers=[pepper]).find(Secret(secret))
@@ -126,6 +129,31 @@ def test_through_a_pipe(place: Place, other: Place) -> None:
     assert imported.stdout.startswith("Imported 1 token.\nVerified: 1 token, digest ")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes of this kind")
+def test_from_a_named_pipe(place: Place, other: Place, tmp_path: Path) -> None:
+    """As a shell makes one for ``<(…)``: it can be read only once, an import needs to look several times."""
+    place.token()
+    exported = place.run("store", "export", "-").stdout_bytes
+    os.mkfifo(tmp_path / "pipe")
+    writer = Thread(target=(tmp_path / "pipe").write_bytes, args=[exported])
+    writer.start()
+
+    imported = other.run("store", "import", str(tmp_path / "pipe"))
+
+    writer.join()
+    assert imported.stdout.startswith("Imported 1 token.\nVerified: 1 token, digest ")
+
+
+def test_an_export_that_can_not_be_written_is_named(place: Place) -> None:
+    """Not the file that it is gathered in before."""
+    place.token()
+
+    result = place.run("store", "export", "nowhere/x.jsonl")
+
+    message = "patmiddleware: nowhere/x.jsonl can't be written: No such file or directory; no export was made\n"
+    assert (result.exit_code, result.stderr) == (1, message)
+
+
 def test_export_to_stdout_is_not_mixed_with_json(place: Place) -> None:
     """Two documents on one stream would be none."""
     place.token()
@@ -141,7 +169,7 @@ def test_an_import_can_be_run_again(place: Place, other: Place, tmp_path: Path) 
     place.token()
     place.run("store", "export", str(tmp_path / "second"))
 
-    nothing_else = {"revoked": 0, "differing": 0, "tokens": 2}
+    nothing_else = {"revoked": 0, "rotated": 0, "differing": 0, "tokens": 2}
     once, twice = (other.json("store", "import", str(tmp_path / "second")) for _ in range(2))
     assert counts(once) == {"imported": 1, "skipped": 1} | nothing_else
     assert counts(twice) == {"imported": 0, "skipped": 2} | nothing_else
@@ -171,7 +199,7 @@ def test_an_import_carries_revocations_over(place: Place, other: Place, tmp_path
 
     imported = other.json("store", "import", str(tmp_path / "after"))
 
-    assert counts(imported) == {"imported": 0, "skipped": 1, "revoked": 1, "differing": 0, "tokens": 1}
+    assert counts(imported) == {"imported": 0, "skipped": 1, "revoked": 1, "rotated": 0, "differing": 0, "tokens": 1}
     assert other.json("token", "show", id)["token"]["state"] == "revoked"
 
 
@@ -244,7 +272,7 @@ def test_many_tokens_come_over_whole(place: Place, other: Place, tmp_path: Path)
     exported = place.json("store", "export", str(tmp_path / "x"))
     imported = other.json("store", "import", str(tmp_path / "x"))
 
-    nothing_else = {"skipped": 0, "revoked": 0, "differing": 0}
+    nothing_else = {"skipped": 0, "revoked": 0, "rotated": 0, "differing": 0}
     assert exported["exported"] == 1_234
     assert counts(imported) == {"imported": 1_234, "tokens": 1_234} | nothing_else
 

@@ -53,7 +53,7 @@ def test_a_settings_file_stands_for_its_store(place: Place, peppered: Path) -> N
     copied = place.json("store", "copy", "-", str(peppered))
 
     assert {**copied, "digest": ""} == {
-        "copied": 2, "skipped": 0, "revoked": 0, "differing": 0, "tokens": 2, "digest": ""
+        "copied": 2, "skipped": 0, "revoked": 0, "rotated": 0, "differing": 0, "tokens": 2, "digest": ""
     }  # fmt: skip
     pepper = (peppered.parent / "pepper").read_text().strip()
     found = open_store(f"file:{peppered.parent / 'tokens.jsonl'}", peppers=[pepper]).find(Secret(made["secret"]))

@@ -18,6 +18,7 @@ from patmiddleware import moving
 from patmiddleware.backends.memory import MemoryStore
 from patmiddleware.errors import BackendUnavailable, RefusedError
 from patmiddleware.interfaces import TokenStore
+from patmiddleware.issuer import Issuer
 from patmiddleware.model import Digest, Revocation, Secret, Token, Use
 from patmiddleware.moving import Moved, copy
 from patmiddleware.moving.judging import Record
@@ -172,6 +173,37 @@ def test_a_slow_hash_that_gave_way_is_the_same_token() -> None:
 
 
 # -- families
+
+
+@pytest.mark.parametrize("overlap", [timedelta(0), timedelta(hours=1)])
+def test_what_was_rotated_since_ends_in_the_target_as_well(overlap: timedelta) -> None:
+    """The old secret is good no longer than in the source, and its children hang on its successor."""
+    source, target, clock = MemoryStore(), MemoryStore(), FakeClock()
+    issuer = Issuer(source, clock=clock)
+    old = issuer.mint(owner="alice", name="ci", lifetime=timedelta(days=90)).token
+    source.add(child := token("child", parent=old.id, expires=old.expires), "child")
+    copy(source, target, clock=clock)
+    clock.advance(3600)
+    new = issuer.rotate(issuer.rotate(old.id, overlap).token.id, overlap).token
+
+    moved = copy(source, target, clock=clock)
+
+    assert (moved.copied, moved.revoked, moved.rotated, moved.differing, moved.verified) == (2, 0, 2, 0, True)
+    assert kept(target) == kept(source)
+    assert (target.get("child"), target.get(old.id)) == (replace(child, parent=new.id), source.get(old.id))
+
+
+def test_what_was_rotated_in_the_target_stays_so() -> None:
+    """A copy that knows nothing of it gives no token more time, nor its children back."""
+    source, target, clock = MemoryStore(), MemoryStore(), FakeClock()
+    old = Issuer(source, clock=clock).mint(owner="alice", name="ci", lifetime=timedelta(days=90)).token
+    source.add(token("child", parent=old.id, expires=old.expires), "child")
+    copy(source, target, clock=clock)
+    Issuer(target, clock=clock).rotate(old.id, timedelta(0))
+    before = kept(target)
+
+    assert counts(copy(source, target, clock=clock)) == (0, 2, 0, 2)
+    assert kept(target) == before
 
 
 @pytest.mark.parametrize("order", ["parent first", "child first"])

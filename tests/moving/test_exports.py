@@ -13,7 +13,7 @@ import pytest
 
 from patmiddleware.backends.file import FileStore
 from patmiddleware.backends.file.journal import fresh
-from patmiddleware.backends.file.records import encode
+from patmiddleware.backends.file.records import dump, encode
 from patmiddleware.backends.memory import MemoryStore
 from patmiddleware.errors import RefusedError
 from patmiddleware.model import Digest, Token
@@ -162,3 +162,46 @@ def test_a_record_that_is_none_is_named(tmp_path: Path, id: str) -> None:
 
     with (tmp_path / "x").open("rb") as stream, pytest.raises(RefusedError, match=f"x: the record of token {id} is"):
         list(Export(stream, "x").records())
+
+
+# -- doctored: every seal is right
+
+PLAIN = f"sha256::{'00' * 32}"
+DOCTORED: list[dict[str, object]] = [
+    {"id": 5},
+    {"id": None},
+    {"id": ""},
+    {"name": ["ci"]},
+    {"parent": ["t0"]},
+    {"created_by": 5},
+    {"family": 5},
+    {"limits": {"project": [1]}},
+    {"attributes": {"a": None}},
+    {"created": "0001-01-01T00:00:00+14:00"},
+    {"expires": "9999-12-31T23:59:59-14:00"},
+    {"revoked": {"at": "2026-11-01T00:00:00+00:00", "by": 5}},
+    {"last_used": {"at": "2026-11-01T00:00:00+00:00", "agent": {}}},
+    {"digest": f"md5::{'00' * 32}"},
+    {"digest": f"sha256:key:{'00' * 32}"},
+]
+
+
+def refuse_doctored(path: Path, row: bytes) -> None:
+    path.write_bytes(b"".join(fresh([row])))
+    with path.open("rb") as stream, pytest.raises(RefusedError, match="is not one; nothing was written"):
+        copy(Export(stream, "x"), MemoryStore())
+
+
+@pytest.mark.parametrize("facts", DOCTORED, ids=str)
+def test_a_doctored_record_is_refused(tmp_path: Path, facts: dict[str, object]) -> None:
+    """What no issuer made is found before it stands in a store, which it could make unreadable."""
+    row = dump({"id": "t1", "digest": PLAIN, "owner": "alice"} | facts)
+
+    refuse_doctored(tmp_path / "x", row)
+
+
+def test_brackets_without_end_are_refused(tmp_path: Path) -> None:
+    """They are no record, and no fault of the program's."""
+    row = f'{{"id":"t1","digest":"{PLAIN}","owner":"a","attributes":{"[" * 100_000}{"]" * 100_000}}}'.encode()
+
+    refuse_doctored(tmp_path / "x", row)

@@ -22,6 +22,7 @@ import json
 import os
 import re
 import secrets
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import BinaryIO
@@ -81,6 +82,7 @@ class Journal:
 
     __slots__ = (
         "_index",
+        "_order",
         "_records",
         "changes",
         "ended",
@@ -97,6 +99,7 @@ class Journal:
         self.rows: dict[str, bytes] = {}
         self.ids: dict[str, str] = {}
         self._index: Index | None = None
+        self._order: list[str] | None = None
         self.revision = self.changes = self.number = self.offset = self._records = 0
         self.ended = True
         self.seal = b""
@@ -111,6 +114,12 @@ class Journal:
             self._index = Index(self.rows)
         found = self._index.ids(name, value)
         return {*found, value} if name == "family" and value in self.rows else found
+
+    def ids_after(self, id: str | None) -> Sequence[str]:
+        """Give the ids greater than this one, or all, in order. They are sorted once, while none comes or goes."""
+        if self._order is None:
+            self._order = sorted(self.rows)
+        return self._order[bisect_right(self._order, id) if id is not None else 0 :]
 
     def continues_in(self, stream: BinaryIO) -> bool:
         """Say whether this is still the same file, and longer, with the last line read where it stood."""
@@ -191,6 +200,7 @@ class Journal:
                 self._put(record["id"], record["digest"], dump(record))
             else:
                 row = self.rows.pop(change["remove"])
+                self._order = None
                 del self.ids[json.loads(row)["digest"]]
                 if self._index is not None:
                     self._index.discard(change["remove"], row)
@@ -204,6 +214,8 @@ class Journal:
         if self._index is not None:
             self._index.discard(id, self.rows.get(id, b""))
             self._index.add(id, row)
+        if id not in self.rows:
+            self._order = None
         self.rows[id] = row
 
 
@@ -271,6 +283,8 @@ def read_header(text: bytes, number: int) -> Json:
     version = header.get("version")
     if version != VERSION:
         raise LineError(number, f"the file has format version {version!r}, and this program knows only {VERSION}")
+    if not all(type(header.get(name)) is int and header[name] >= 0 for name in ("revision", "records")):
+        raise LineError(number, "the header lacks its numbers")
     return header
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import chain
+from types import NoneType
 from typing import Any, TypeAlias
 
 from ...model import Digest, Revocation, Token, Use
@@ -52,15 +54,28 @@ def decode(row: bytes) -> tuple[Token, Digest]:
     Raises:
         ValueError, TypeError, KeyError: when it is no record.
     """
-    facts: Json = json.loads(row)
+    try:
+        facts: Json = json.loads(row)
+    except RecursionError:
+        raise ValueError("brackets within brackets without end") from None
     kind, key_id, value = facts.pop("digest").split(":")
     for name in facts.keys() & {"created", "expires"}:
-        facts[name] = datetime.fromisoformat(facts[name])
+        facts[name] = _moment(facts[name])
     if "revoked" in facts:
         facts["revoked"] = Revocation(**_timed(facts["revoked"]))
     if "last_used" in facts:
         facts["last_used"] = use_of(facts["last_used"])
-    return Token(**facts), Digest(kind, key_id, bytes.fromhex(value))
+    token = Token(**facts)
+    _check_texts(token)
+    return token, Digest(kind, key_id, bytes.fromhex(value))
+
+
+def _check_texts(token: Token) -> None:
+    """Refuse what is no text in the place of one, which would be found out only by whoever uses it."""
+    needed = [token.id, token.name, token.family, *token.scopes, *token.attributes.values()]
+    given = {type(token.created_by), type(token.parent), type(token.replaces)} - {NoneType}
+    if not given.union(map(type, chain(needed, *token.limits.values()))) <= {str}:
+        raise TypeError("something that is no text stands in the place of one")
 
 
 def use_facts(use: Use) -> Json:
@@ -86,10 +101,19 @@ def _given(**facts: str | None) -> Json:
 
 
 def _timed(facts: Mapping[str, Any]) -> Json:
-    at = datetime.fromisoformat(facts["at"])
-    if at.utcoffset() is None:
+    if not all(isinstance(text, str) for text in facts.values()):
+        raise TypeError("something that is no text stands in the place of one")
+    return {**facts, "at": _moment(facts["at"])}
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.utcoffset() is None:
         raise ValueError("a time without its zone")
-    return {**facts, "at": at}
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time that is before or after all times in UTC") from None
 
 
 def _time(moment: datetime) -> str:

@@ -212,10 +212,10 @@ class FileStore:
         with self._file.journal() as journal:
             if named:
                 ids = min((journal.naming(name, value) for name, value in named), key=len)
-                rows = [(id, journal.rows[id]) for id in ids]
+                found: Sequence[str] = sorted(id for id in ids if after is None or id > after)
             else:
-                rows = list(journal.rows.items())
-        return [row for _, row in sorted((id, row) for id, row in rows if after is None or id > after)]
+                found = journal.ids_after(after)
+            return [journal.rows[id] for id in found]
 
     def _record(self, row: bytes) -> tuple[Token, Digest]:
         try:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from time import sleep
 from typing import BinaryIO
 
 from ...errors import BackendUnavailable, ConfigurationError
@@ -20,6 +21,11 @@ from .journal import Journal, LineError, fresh
 
 MANY_DEAD = 100
 """Fewer dead changes than this are not worth a new file."""
+
+QUIET = 0.05
+"""Seconds for which a file must stand still that was written over: a revocation may be the last line of it."""
+
+TRIES = 6
 
 logger = logging.getLogger("patmiddleware")
 
@@ -162,18 +168,30 @@ class TokenFile:
         _check(self.path, found)
         before = journal or self._last_good
         self._journal, self._last_good = None, before
-        with open(self.path, "rb") as stream:
-            self._journal = now = self._read(stream, journal)
-        self._bad = self._last_good = None
-        if before and before is not now:
-            self._count_on(before, now)
+        now = self._read_whole(journal)
+        if before and before is not now and not _alike(before, now):
+            if os.path.samestat(before.seen, now.seen):
+                now = self._standing_still(now)
+            if now.revision + self._raised <= self._told:
+                self._raised = self._told + 1 - now.revision
+        self._journal, self._bad, self._last_good = now, None, None
         return now
 
-    def _count_on(self, before: Journal, now: Journal) -> None:
-        # A compaction leaves both as they are: a cache need not ask again because of it.
-        same = before.revision == now.revision and before.rows == now.rows
-        if not same and now.revision + self._raised <= self._told:
-            self._raised = self._told + 1 - now.revision
+    def _standing_still(self, now: Journal) -> Journal:
+        """Wait for somebody who copies a backup into the file, but not for long.
+
+        It may be our own writers as well, where a second compaction got the number of the first one's file.
+        """
+        for _ in range(TRIES):
+            sleep(QUIET)
+            if _same(os.stat(self.path), now.seen):
+                break
+            now = self._read_whole(now)
+        return now
+
+    def _read_whole(self, journal: Journal | None) -> Journal:
+        with open(self.path, "rb") as stream:
+            return self._read(stream, journal)
 
     def _read(self, stream: BinaryIO, journal: Journal | None) -> Journal:
         try:
@@ -202,6 +220,11 @@ def _resolved(path: str | os.PathLike[str]) -> Path:
         return Path(os.path.realpath(path))
     except ValueError as error:
         raise ConfigurationError(f"{os.fspath(path)!r} can't be the name of a file", setting="store") from error
+
+
+def _alike(one: Journal, other: Journal) -> bool:
+    """Say whether two files hold the same, as before a compaction and after it: a cache need not ask again then."""
+    return one.revision == other.revision and one.rows == other.rows
 
 
 def _same(one: os.stat_result, other: os.stat_result) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from time import sleep
 from typing import Generic, TypeAlias, TypeVar
 
 from ...errors import BackendUnavailable, ConfigurationError
@@ -21,6 +22,11 @@ LARGEST = 16 * 2**20
 SETTLING = 2.0
 """Seconds for which a changed file is read again at each look: a second change within one tick of the file system's
 clock, or the rest of one that is being written, may not show in its time and size."""
+
+QUIET = 0.05
+"""Seconds for which a file must stand still that has changed: ``htpasswd`` itself empties it and writes it anew."""
+
+TRIES = 10
 
 _Contents = TypeVar("_Contents")
 _Signature: TypeAlias = tuple[int, ...]
@@ -54,9 +60,10 @@ class Reloading(Generic[_Contents]):
     ) -> None:
         self._paths, self._read, self._every, self._monotonic = paths, read, every, monotonic
         self._fault: ConfigurationError | None = None
-        self._seen = [_signature(path) for path in paths]
+        self._seen = self._signatures()
         self._seen_at, self._settled = monotonic(), False
-        self._contents = self._read([_bytes(path) for path in paths])
+        data = [_bytes(path) for path in paths]
+        self._contents, self._filled = self._read(data), [bool(one) for one in data]
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -83,14 +90,42 @@ class Reloading(Generic[_Contents]):
             return self._contents
 
     def _look(self, now: float) -> None:
-        found = [_signature(path) for path in self._paths]
-        if found != self._seen:
+        changed = self._signatures() != self._seen
+        if changed:
             self._seen_at, self._settled = now, False
         if not self._settled:
             self._settled = now - self._seen_at >= SETTLING
             self._seen = []  # where reading fails, the next look reads again
-            self._contents = self._read([_bytes(path) for path in self._paths])
+            found, data = self._steady(wait=changed)
+            self._refuse_emptied(data)
+            self._contents, self._filled = self._read(data), [bool(one) for one in data]
             self._seen = found
+
+    def _steady(self, *, wait: bool) -> tuple[list[_Signature], list[bytes]]:
+        """Give what stands in the files while nobody writes to them.
+
+        The first lines of one alone would make strangers of all who stand below them.
+        """
+        for _ in range(TRIES):
+            found = self._signatures()
+            sleep(QUIET if wait else 0)
+            if self._signatures() == found:
+                data = [_bytes(path) for path in self._paths]
+                if self._signatures() == found:
+                    return found, data
+            wait = True
+        names = " or ".join(map(str, self._paths))
+        raise ConfigurationError(f"{names} is being written", setting="directory")
+
+    def _signatures(self) -> list[_Signature]:
+        return [_signature(path) for path in self._paths]
+
+    def _refuse_emptied(self, data: Sequence[bytes]) -> None:
+        """Refuse a file that said something before: a full disk leaves it so, or a writer that was stopped."""
+        for path, now, filled in zip(self._paths, data, self._filled, strict=True):
+            if filled and not now:
+                message = f"{path} was emptied; if nobody is to stand in it, write a comment there"
+                raise ConfigurationError(message, setting="directory")
 
     def _fail(self, error: ConfigurationError) -> None:
         if self._fault is None or _message(self._fault) != _message(error):
@@ -110,23 +145,17 @@ def _reading(path: Path) -> Iterator[None]:
 
 def _signature(path: Path) -> _Signature:
     with _reading(path):
-        return _signed(os.stat(path))
-
-
-def _signed(found: os.stat_result) -> _Signature:
+        found = os.stat(path)
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _bytes(path: Path) -> bytes:
     with _reading(path), open(os.open(path, _FLAGS), "rb") as stream:
         # Of the file that is open: the one at the path may be another by now.
-        found = os.fstat(stream.fileno())
-        _check(path, found)
+        _check(path, os.fstat(stream.fileno()))
         data = stream.read(LARGEST + 1)
         if len(data) > LARGEST:
             raise OSError(f"it has more than {LARGEST} bytes")
-        if _signed(os.fstat(stream.fileno())) != _signed(found):
-            raise OSError("it is being written")
         return data
 
 
