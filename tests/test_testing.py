@@ -14,7 +14,7 @@ import pytest
 
 from patmiddleware.backends.memory import MemoryStore, StaticDirectory
 from patmiddleware.errors import BackendUnavailable, ConfigurationError, ConflictError
-from patmiddleware.interfaces import Add, Change, Replace, TokenReader
+from patmiddleware.interfaces import Add, Change, Replace, TokenReader, TokenStore
 from patmiddleware.model import Digest, Owner, Secret, Token, Use
 from patmiddleware.testing import (
     DirectoryContract,
@@ -257,6 +257,9 @@ class TestFlakyStore(TokenStoreContract):
 
     def make_store(self) -> FlakyStore:
         return FlakyStore()
+
+    def make_second(self, store: TokenStore) -> TokenStore:
+        return store
 
 
 class TestFlakyStoreDown(OutageContract):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from threading import Lock
 from time import monotonic, sleep
@@ -132,6 +133,23 @@ class ForgetsLimits(Reader):
         return token and dataclasses.replace(token, limits={})
 
 
+class LosesLetters(Reader):
+    def find(self, secret: Secret) -> Token | None:
+        return self.tokens.get(secret.reveal().encode("ascii", "ignore").decode())
+
+
+class TakesIds(Reader):
+    def find(self, secret: Secret) -> Token | None:
+        return super().find(secret) or next((one for one in self.tokens.values() if one.id == secret.reveal()), None)
+
+
+class StandsStill(Reader):
+    """Has a revision that never rises."""
+
+    def revision(self) -> int:
+        return 0
+
+
 class ShowsSecrets(Reader):
     def __repr__(self) -> str:
         return f"Reader({self.tokens!r})"
@@ -150,6 +168,9 @@ READERS: list[Mutant] = [
     (FoldsCase, "test_near_misses_are_none", ()),
     (MatchesGlobs, "test_odd_secrets_are_none", ("*",)),
     (EncodesStrictly, "test_odd_secrets_are_none", ("\udcff",)),
+    (LosesLetters, "test_near_misses_are_none", ()),
+    (TakesIds, "test_what_is_no_secret_leads_nowhere", ()),
+    (StandsStill, "test_a_change_is_found_and_counted", ()),
     (SharesItsQuestion, "test_threads_may_read_at_once", ()),
     (FailsWhenEmpty, "test_empty_reader_finds_nothing", ()),
     (ShowsSecrets, "test_no_secret_shows", ()),
@@ -161,6 +182,7 @@ def test_reader_contract_finds(broken: Callable[..., Reader], promise: str, argu
     """What is wrong with a reader."""
     contract = TokenReaderContract()
     contract.make_reader = broken  # type: ignore[method-assign]  # as a subclass would
+    contract.change_reader = lambda reader, tokens: setattr(reader, "tokens", tokens)  # type: ignore[method-assign]
 
     assert_fails(contract, promise, arguments)
 
@@ -322,7 +344,139 @@ class ForgetsUses(MemoryStore):
         return row and (dataclasses.replace(row[0], last_used=None), row[1])
 
 
+class FoldsLookups(MemoryStore):
+    """Compares ids as a database does that does not care for case."""
+
+    def get(self, id: str) -> Token | None:
+        return super().get(id.lower())
+
+
+class RemovesByPrefix(MemoryStore):
+    """Takes an id for the beginning of one."""
+
+    def remove(self, id: str) -> None:
+        for token in self.list():
+            if token.id.startswith(id):
+                super().remove(token.id)
+
+
+class CutsSecrets(MemoryStore):
+    """Looks at the beginning of a long secret only."""
+
+    def find(self, secret: Secret) -> Token | None:
+        return super().find(Secret(secret.reveal()[:4096]))
+
+
+class LosesTheFarFuture(MemoryStore):
+    """Keeps times as floating seconds."""
+
+    def add(self, token: Token, secret_or_digest: Secret | Digest | str) -> None:
+        expires = token.expires and datetime.fromtimestamp(token.expires.timestamp(), UTC)
+        super().add(dataclasses.replace(token, expires=expires), secret_or_digest)
+
+
+class RemembersMisses(MemoryStore):
+    """Keeps a cache of its own, which nothing empties."""
+
+    def find(self, secret: Secret) -> Token | None:
+        known = self.__dict__.setdefault("known", {})
+        found: Token | None = known.setdefault(secret.digest, super().find(secret))
+        return found
+
+
+class TakesNothingForAny(MemoryStore):
+    """Looks whether a filter is true, not whether it is there."""
+
+    def list(self, *, owner: str | None = None, **filters: Any) -> Sequence[Token]:
+        return super().list(owner=owner or None, **filters)
+
+
+class ListsByTheFirstOwner(MemoryStore):
+    """Has an index that only ``add`` writes."""
+
+    def list(self, *, owner: str | None = None, **filters: Any) -> Sequence[Token]:
+        first = {token.id: token.owner for token in super().list()}
+        owners: dict[str, str] = self.__dict__.setdefault("owners", {})
+        owners |= {id: name for id, name in first.items() if id not in owners}
+        return [token for token in super().list(**filters) if owner in (None, owners[token.id])]
+
+
+class ListsAHundred(MemoryStore):
+    """Gives a page to whoever asked for all."""
+
+    def list(self, *, limit: int | None = None, **filters: Any) -> Sequence[Token]:
+        return super().list(limit=100 if limit is None else limit, **filters)
+
+
+class UsesTheLast(MemoryStore):
+    """Writes one use of many."""
+
+    def record_use(self, uses: Mapping[str, Use]) -> None:
+        super().record_use(dict(list(uses.items())[-1:]))
+
+
+class CountsNoRevocation(MemoryStore):
+    """Counts renaming a token, but not revoking it."""
+
+    def replace(self, token: Token, expected: Token) -> None:
+        super().replace(token, expected)
+        self._revision -= token.revoked is not None
+
+
+class CountsLooks(MemoryStore):
+    """Counts what is no change."""
+
+    def find(self, secret: Secret) -> Token | None:
+        self._revision += 1
+        return super().find(secret)
+
+
+class WritesTheWholeForAUse(MemoryStore):
+    """Reads a record, and writes all of it back with its use."""
+
+    def record_use(self, uses: Mapping[str, Use]) -> None:
+        rows = {id: self._rows[id] for id in uses}
+        sleep(0.005)
+        with self._lock:
+            for id, use in uses.items():
+                self._put(id, rows[id]._replace(token=dataclasses.replace(rows[id].token, last_used=use)))
+
+
+class ReadsWithoutALock(MemoryStore):
+    """Goes through what others change meanwhile."""
+
+    def records(self) -> Iterator[tuple[Token, Digest]]:
+        for row in self._rows.values():
+            sleep(0)
+            yield row.token, row.digest
+
+
+class CommitsPiecemeal(MemoryStore):
+    """Lets others see one change before the next."""
+
+    def commit(self, changes: Iterable[Any]) -> None:
+        for change in changes:
+            super().commit([change])
+            self._revision -= 1
+            sleep(0.002)
+        self._revision += 1
+
+
 STORES: list[Mutant] = [
+    (FoldsLookups, "test_no_other_id_leads_to_a_record", ("T1",)),
+    (RemovesByPrefix, "test_no_other_id_leads_to_a_record", ("t",)),
+    (CutsSecrets, "test_near_misses_of_a_foreign_secret_are_none", ()),
+    (LosesTheFarFuture, "test_times_are_kept_to_the_microsecond", (datetime.max.replace(tzinfo=UTC),)),
+    (RemembersMisses, "test_what_was_asked_for_before_does_not_count", ()),
+    (TakesNothingForAny, "test_list_gives_what_matches_every_filter", ({"owner": ""}, [])),
+    (ListsByTheFirstOwner, "test_lists_follow_a_change", ()),
+    (ListsAHundred, "test_many_tokens_are_all_given", ()),
+    (UsesTheLast, "test_each_use_is_judged_by_itself", ()),
+    (CountsNoRevocation, "test_a_change_of_any_field_raises_the_revision", ("revoked",)),
+    (CountsLooks, "test_looking_does_not_raise_the_revision", ()),
+    (WritesTheWholeForAUse, "test_a_use_never_undoes_a_change", ()),
+    (ReadsWithoutALock, "test_every_method_may_be_called_at_once", ()),
+    (CommitsPiecemeal, "test_nobody_sees_half_of_a_commit", ()),
     (ChecksThenAdds, "test_of_racing_adds_of_one_secret_one_wins", ()),
     (ChecksThenAdds, "test_of_racing_adds_of_one_id_one_wins", ()),
     (ChecksThenReplaces, "test_of_racing_replacements_one_wins", ()),
@@ -386,6 +540,24 @@ class RaisesItsOwn(Down):
         raise OSError("connection refused")
 
 
+class DownOnce(Down):
+    def find(self, secret: Secret) -> Token | None:
+        if not self.calls["find"]:
+            return super().find(secret)
+        return None
+
+
+class ChainsTheAddress(Down):
+    def find(self, secret: Secret) -> Token | None:
+        raise BackendUnavailable("no answer") from OSError(f"https://keys.example/{secret.reveal()}")
+
+
+class EncodesSecrets(Down):
+    def find(self, secret: Secret) -> Token | None:
+        secret.reveal().encode()
+        return super().find(secret)
+
+
 class TellsTheSecret(Down):
     def add(self, token: Token, secret_or_digest: Secret | Digest | str) -> None:
         raise BackendUnavailable(f"can't keep {secret_or_digest}")
@@ -396,6 +568,9 @@ STORE_OUTAGES: list[Mutant] = [
     (ListsNothing, "test_no_call_passes_over_an_outage", (lambda store: store.list(),)),
     (KnowsNothing, "test_no_call_passes_over_an_outage", (lambda store: store.get("t1"),)),
     (CommitsLater, "test_no_commit_passes_over_an_outage", ()),
+    (DownOnce, "test_an_outage_stays_one_however_often_it_is_asked", ()),
+    (ChainsTheAddress, "test_an_outage_says_nothing_of_the_secret", ()),
+    (EncodesSecrets, "test_nothing_else_is_raised_by_an_odd_secret", ("\udcff",)),
     (RaisesItsOwn, "test_an_outage_is_not_an_unknown_token", ()),
     (TellsTheSecret, "test_a_failed_add_says_nothing_of_the_secret", ()),
 ]

@@ -27,8 +27,9 @@ except ImportError as error:
     raise ConfigurationError("patmiddleware.testing needs pytest", hint="pip install pytest") from error
 else:
     # So that a broken promise shows what was expected and what came.
-    for _module in ("directories", "outages", "passwords", "races", "readers", "redigesting", "stores", "vaults"):
+    for _module in ("directories", "keeping", "outages", "passwords", "races", "readers", "redigesting", "sharing"):
         pytest.register_assert_rewrite(f"{__name__}.{_module}")
+    pytest.register_assert_rewrite(f"{__name__}.stores", f"{__name__}.vaults")
 
 from .fixtures import frozen_clock, mint, pat_client, pat_clock, pat_flaky_store, pat_issuer, pat_store
 

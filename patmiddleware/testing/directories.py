@@ -31,7 +31,9 @@ class DirectoryContract:
 
     def test_finds_each_owner(self) -> None:
         """Every name leads to its own owner, with all that the directory knows."""
-        alice = Owner(name="alice", groups=frozenset({"dev", "caf\u00e9"}), display_name="Al", mail="al@example.org")
+        alice = Owner(
+            name="alice", groups=frozenset({"Dev-Ops", "caf\u00e9"}), display_name="Al", mail="al@example.org"
+        )
         bob = Owner(name="bob", active=False)
 
         directory = self.make_directory([alice, bob])
@@ -62,6 +64,12 @@ class DirectoryContract:
         owner = self.make_directory([Owner(name="alice")]).find("ALICE")
 
         assert owner is None or owner.name == "ALICE"
+
+    def test_a_name_in_another_form_is_not_respelled(self) -> None:
+        """Where letters that look alike are one, the name is still the one that was asked for, or None."""
+        owner = self.make_directory([Owner(name="Jos\u00e9")]).find("Jose\u0301")
+
+        assert owner is None or owner.name == "Jose\u0301"
 
     def test_names_of_every_script_are_found(self) -> None:
         """Letters beyond ASCII, and signs that queries are made of, are only letters."""

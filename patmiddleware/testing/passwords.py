@@ -23,6 +23,7 @@ _WRONG: Mapping[str, Callable[[str], str]] = {
     "cut": lambda right: right[:-1],
     "longer": lambda right: right + "x",
     "padded": lambda right: right + " ",
+    "letter beyond ASCII after": lambda right: right + "\u00e9",
     "padded before": lambda right: " " + right,
     "with a line's end": lambda right: right + "\n",
     "other case": lambda right: right.swapcase(),

@@ -38,6 +38,14 @@ class StoreRaces(TokenReaderContract):
             store.add(token, secret)
         return store
 
+    def change_reader(self, reader: TokenReader, tokens: Mapping[str, Token]) -> None:
+        """Remove all tokens, and add these."""
+        assert isinstance(reader, TokenStore)
+        for token in reader.list():
+            reader.remove(token.id)
+        for secret, token in tokens.items():
+            reader.add(token, secret)
+
     def store_of(self, *tokens: Token) -> TokenStore:
         """Give a new store with these tokens, by the secrets of :meth:`secret_for`."""
         store = self.make_store()

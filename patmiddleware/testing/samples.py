@@ -88,3 +88,9 @@ def hidden(reader: TokenReader, secret: str) -> list[str]:
     peppers: Iterable[bytes] = getattr(reader, "peppers", ())
     digest = Secret(secret).digest
     return [secret, digest.hex(), repr(digest), *map(repr, peppers), *(pepper.hex() for pepper in peppers)]
+
+
+def causes(error: BaseException) -> str:
+    """Give the words of all that led to an error and are shown with it; ``from None`` hides them."""
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "" if cause is None else f"{cause!r} {cause} {causes(cause)}"

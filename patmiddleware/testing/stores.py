@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
@@ -13,11 +13,15 @@ from patmiddleware.interfaces import Add, Change, Remove, Replace, TokenStore, T
 from patmiddleware.model import Digest, Revocation, Secret, Token, Use
 from patmiddleware.tokens import digest_to_store
 
+from .keeping import ANY_FIELD, StoreKeeping
 from .redigesting import StoreFirstUses
 from .samples import NOON, hidden, odd_texts, sample_token
+from .sharing import StoreSharing
+
+_EAST, _WEST = timezone(timedelta(hours=14)), timezone(-timedelta(hours=12))
 
 
-class TokenStoreContract(StoreFirstUses):
+class TokenStoreContract(StoreFirstUses, StoreKeeping, StoreSharing):
     """What every ``TokenStore`` promises. Fill in :meth:`make_store`."""
 
     def test_is_a_store(self) -> None:
@@ -129,25 +133,7 @@ class TokenStoreContract(StoreFirstUses):
 
         assert (store.get("t1"), store.get("t2")) == (sample_token(), None)
 
-    @pytest.mark.parametrize(
-        "field",
-        [
-            {"owner": "bob"},
-            {"name": "renamed"},
-            {"scopes": frozenset({"read"})},
-            {"created": NOON + timedelta(microseconds=1)},
-            {"expires": None},
-            {"networks": ()},
-            {"limits": {}},
-            {"created_by": None},
-            {"parent": None},
-            {"family": "f2"},
-            {"replaces": None},
-            {"revoked": Revocation(NOON)},
-            {"attributes": {}},
-        ],
-        ids=lambda field: next(iter(field)),
-    )
+    @pytest.mark.parametrize("field", [{name: value} for name, value in ANY_FIELD.items()], ids=ANY_FIELD)
     def test_replace_compares_every_field(self, field: dict[str, Any]) -> None:
         """A difference in any one field is a conflict."""
         store = self.store_of(sample_token())
@@ -271,12 +257,21 @@ class TokenStoreContract(StoreFirstUses):
             ({"owner": "alice"}, ["t0", "t2", "t4"]),
             ({"owner": "ALICE"}, []),
             ({"owner": "%"}, []),
+            ({"owner": ""}, []),
             ({"family": "f1"}, ["t0", "t1", "t2"]),
+            ({"family": "F1"}, []),
+            ({"family": "f%"}, []),
+            ({"family": ""}, []),
             ({"parent": "t0"}, ["t1"]),
+            ({"parent": "T0"}, []),
+            ({"parent": "%"}, []),
+            ({"parent": ""}, []),
             ({"revoked": True}, ["t2", "t3"]),
             ({"revoked": False}, ["t0", "t1", "t4"]),
             ({"created_before": NOON + timedelta(days=2)}, ["t0", "t1"]),
             ({"created_before": NOON + timedelta(days=2, microseconds=1)}, ["t0", "t1", "t2"]),
+            ({"created_before": (NOON + timedelta(days=2)).astimezone(_EAST)}, ["t0", "t1"]),
+            ({"created_before": (NOON + timedelta(days=2)).astimezone(_WEST)}, ["t0", "t1"]),
             ({"owner": "alice", "revoked": False}, ["t0", "t4"]),
             ({"owner": "alice", "family": "f2", "revoked": False}, ["t4"]),
             ({"after": "t1"}, ["t2", "t3", "t4"]),
@@ -318,8 +313,9 @@ class TokenStoreContract(StoreFirstUses):
         store = self.store_of(*(sample_token(f"t{number:02}") for number in range(25)))
         seen: list[str] = []
 
-        while page := store.list(after=seen[-1] if seen else None, limit=10):
+        while page := list(store.list(after=seen[-1] if seen else None, limit=10)):
             seen += [token.id for token in page]
+            assert len(seen) <= 25, "going on after an id gave a token again"
             store.remove(seen[-1])
 
         assert seen == [f"t{number:02}" for number in range(25)]
@@ -332,7 +328,7 @@ class TokenStoreContract(StoreFirstUses):
         store = self.store_of(*map(sample_token, ids))
         seen: list[str] = []
 
-        while page := store.list(after=seen[-1] if seen else None, limit=1):
+        while page := list(store.list(after=seen[-1] if seen else None, limit=1)):
             seen += [token.id for token in page]
             assert len(seen) <= len(ids), "going on after an id gave a token again"
 

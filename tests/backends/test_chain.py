@@ -65,7 +65,14 @@ class TestChainOfStores(TokenReaderContract):
         parts: list[dict[str, Token]] = [{}, {}, {}]
         for number, (secret, token) in enumerate(tokens.items()):
             parts[number % 3][secret] = token
-        return ChainReader([store_of(part) for part in parts])
+        self.stores = [store_of(part) for part in parts]
+        return ChainReader(self.stores)
+
+    def change_reader(self, reader: TokenReader, tokens: Mapping[str, Token]) -> None:
+        for token in self.stores[0].list():
+            self.stores[0].remove(token.id)
+        for secret, token in tokens.items():
+            self.stores[0].add(token, secret)
 
 
 class TestChainOfPlainReaders(TokenReaderContract):

@@ -27,7 +27,7 @@ from patmiddleware.backends.file.journal import fresh
 from patmiddleware.backends.file.records import decode, encode
 from patmiddleware.changes import here
 from patmiddleware.errors import BackendUnavailable, ConfigurationError, ConflictError
-from patmiddleware.interfaces import Add, Remove, Replace
+from patmiddleware.interfaces import Add, Remove, Replace, TokenStore
 from patmiddleware.model import Digest, Revocation, Secret, Token, Use
 from patmiddleware.testing import NOON, StoreOutageContract, TokenStoreContract, sample_token
 from patmiddleware.tokens import mint_secret
@@ -52,6 +52,10 @@ class TestFileStore(TokenStoreContract):
     def make_store(self) -> FileStore:
         self.made += 1
         return FileStore(self.folder / f"{self.made}.jsonl", peppers=self.peppers)
+
+    def make_second(self, store: TokenStore) -> FileStore:
+        assert isinstance(store, FileStore)
+        return FileStore(store.path, peppers=self.peppers)
 
 
 class TestFileStoreWithPeppers(TestFileStore):

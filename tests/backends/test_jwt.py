@@ -39,7 +39,7 @@ from patmiddleware import PATMiddleware
 from patmiddleware.backends.jwt import JWTReader
 from patmiddleware.backends.memory import MemoryStore
 from patmiddleware.errors import BackendUnavailable, ConfigurationError, RefusedError, UnknownTokenError
-from patmiddleware.interfaces import Checkable, Revisioned
+from patmiddleware.interfaces import Checkable, Revisioned, TokenReader
 from patmiddleware.model import Revocation, Secret, Token
 from patmiddleware.testing import (
     NOON,
@@ -100,10 +100,17 @@ class TestJWTReader(TokenReaderContract):
             exp=token.expires.timestamp(),
         )
 
+    def publish(self, tokens: Mapping[str, Token]) -> Path:
+        """Write a file with the key of each token, and of one that is never used: there is always one."""
+        ids = ["spare", *(token.id for token in tokens.values())]
+        return key_file(self.folder, *(jwk(ed_key(id), kid=id) for id in ids))
+
+    def change_reader(self, reader: TokenReader, tokens: Mapping[str, Token]) -> None:
+        self.publish(tokens)
+
     def make_reader(self, tokens: Mapping[str, Token]) -> JWTReader:
-        keys = [jwk(ed_key(token.id), kid=token.id) for token in tokens.values()]
         clock = FakeClock()
-        reader = reader_of(key_file(self.folder, *keys), deny=MemoryStore(), clock=clock)
+        reader = reader_of(self.publish(tokens), deny=MemoryStore(), clock=clock)
         for secret, token in tokens.items():
             if token.revoked:
                 clock.seconds = token.revoked.at.timestamp()

@@ -9,6 +9,7 @@ import pytest
 from patmiddleware.backends.memory import MemoryStore, StaticDirectory
 from patmiddleware.changes import here
 from patmiddleware.errors import ConfigurationError, ConflictError
+from patmiddleware.interfaces import TokenStore
 from patmiddleware.model import Digest, Owner, Secret
 from patmiddleware.testing import DirectoryContract, TokenStoreContract, sample_token
 from patmiddleware.tokens import digests, mint_secret
@@ -22,8 +23,11 @@ class TestMemoryStore(TokenStoreContract):
     def make_store(self) -> MemoryStore:
         return MemoryStore()
 
+    def make_second(self, store: TokenStore) -> TokenStore:
+        return store  # no other process can see into it
 
-class TestMemoryStoreWithPeppers(TokenStoreContract):
+
+class TestMemoryStoreWithPeppers(TestMemoryStore):
     """The contract, with two peppers."""
 
     def make_store(self) -> MemoryStore:

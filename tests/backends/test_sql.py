@@ -29,7 +29,7 @@ from sqlalchemy import event
 from patmiddleware.backends.sql import PAGE, SQLStore, schema
 from patmiddleware.changes import here
 from patmiddleware.errors import BackendUnavailable, ConfigurationError, ConflictError
-from patmiddleware.interfaces import Add
+from patmiddleware.interfaces import Add, TokenStore
 from patmiddleware.model import Digest, Revocation, Secret, Token, Use
 from patmiddleware.testing import NOON, StoreOutageContract, TokenStoreContract, sample_token
 from patmiddleware.tokens import mint_secret
@@ -48,6 +48,9 @@ class TestSQLite(TokenStoreContract):
 
     def make_store(self) -> SQLStore:
         self.made += 1
+        return SQLStore(f"sqlite:///{self.folder}/tokens{self.made}.db", peppers=self.peppers)
+
+    def make_second(self, store: TokenStore) -> SQLStore:
         return SQLStore(f"sqlite:///{self.folder}/tokens{self.made}.db", peppers=self.peppers)
 
 

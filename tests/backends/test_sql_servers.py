@@ -21,7 +21,7 @@ from services.databases import DatabaseServer, MariaDBServer, PostgreSQLServer, 
 
 from patmiddleware.backends.sql import SQLStore, opening, schema
 from patmiddleware.errors import BackendError, BackendUnavailable, ConfigurationError, ConflictError
-from patmiddleware.interfaces import Add
+from patmiddleware.interfaces import Add, TokenStore
 from patmiddleware.model import Secret, Use
 from patmiddleware.testing import NOON, TokenStoreContract, sample_token
 from patmiddleware.testing.samples import hidden
@@ -40,7 +40,11 @@ class TestPostgreSQL(TokenStoreContract):
         self.server = postgresql_server
 
     def make_store(self) -> SQLStore:
-        return SQLStore(self.server.new_database(), peppers=self.peppers)
+        self.address = self.server.new_database()
+        return SQLStore(self.address, peppers=self.peppers)
+
+    def make_second(self, store: TokenStore) -> SQLStore:
+        return SQLStore(self.address, peppers=self.peppers)
 
 
 class TestPostgreSQLWithPeppers(TestPostgreSQL):
@@ -59,7 +63,11 @@ class TestMariaDB(TokenStoreContract):
         self.server = mariadb_server
 
     def make_store(self) -> SQLStore:
-        return SQLStore(self.server.new_database(), peppers=self.peppers)
+        self.address = self.server.new_database()
+        return SQLStore(self.address, peppers=self.peppers)
+
+    def make_second(self, store: TokenStore) -> SQLStore:
+        return SQLStore(self.address, peppers=self.peppers)
 
 
 class TestMariaDBWithPeppers(TestMariaDB):
