@@ -264,6 +264,15 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
         SQLStore(f"sqlite:///{tmp_path}")
 
 
+def test_what_may_not_be_written_beside_is_told(file: Path, open_file: Callable[[], SQLStore]) -> None:
+    """SQLite needs files beside its own; waiting does not mend it."""
+    open_file().close()
+    file.with_name("tokens.db-wal").mkdir()
+
+    with pytest.raises(ConfigurationError, match="let this user write to the file and to its folder"):
+        open_file()
+
+
 def test_a_file_that_anyone_may_write_is_refused(file: Path, open_file: Callable[[], SQLStore]) -> None:
     """Anyone could have put a token into it."""
     open_file()
@@ -288,6 +297,12 @@ def test_other_addresses_are_refused(address: str, expected: str) -> None:
     """What SQLAlchemy would take, but no store should be, is refused with what to write."""
     with pytest.raises(ConfigurationError, match=expected):
         SQLStore(address)
+
+
+def test_a_name_may_have_any_bytes(tmp_path: Path) -> None:
+    """The system's names are bytes, and not always those of a text."""
+    with closing(SQLStore(f"sqlite:///{tmp_path}/\udcff.db")) as store:
+        assert store.list() == []
 
 
 def test_a_relative_path_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

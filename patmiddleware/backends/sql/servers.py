@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote
 
 import sqlalchemy as sa
 
@@ -58,9 +59,13 @@ def with_driver(url: sa.URL, name: str, driver: str, example: str) -> sa.URL:
     """
     if url.drivername not in (name, f"{name}+{driver}"):
         raise ConfigurationError(f"{name} is reached through {driver} only", setting="store", hint=example)
+    if "@" in (url.host or "") or (url.host and "@" in (url.database or "")):
+        # A part of a password, which every message would show.
+        raise ConfigurationError("the address has more than one @", setting="store", hint="write %40 in a password")
     if not url.database:
         raise ConfigurationError("the address names no database", setting="store", hint=example)
-    return url.set(drivername=f"{name}+{driver}")
+    # The folder of a socket is written as a host with %2F in it.
+    return url.set(drivername=f"{name}+{driver}", host=url.host and unquote(url.host))
 
 
 def place(url: sa.URL) -> str:
