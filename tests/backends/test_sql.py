@@ -32,6 +32,7 @@ from patmiddleware.errors import BackendUnavailable, ConfigurationError, Conflic
 from patmiddleware.interfaces import Add
 from patmiddleware.model import Digest, Revocation, Secret, Token, Use
 from patmiddleware.testing import NOON, StoreOutageContract, TokenStoreContract, sample_token
+from patmiddleware.testing.samples import hidden
 from patmiddleware.tokens import mint_secret
 
 OLD, NEW = b"an old pepper, 16+", b"a new pepper, 16+"
@@ -297,6 +298,17 @@ def test_other_addresses_are_refused(address: str, expected: str) -> None:
     """What SQLAlchemy would take, but no store should be, is refused with what to write."""
     with pytest.raises(ConfigurationError, match=expected):
         SQLStore(address)
+
+
+def test_no_digest_is_logged(open_file: Callable[[], SQLStore], caplog: pytest.LogCaptureFixture) -> None:
+    """SQLAlchemy, when told to log all that it can, shows the rows that come."""
+    caplog.set_level("DEBUG", "sqlalchemy")
+    store, secret = open_file(), mint_secret()
+    store.add(sample_token(), secret)
+
+    assert list(store.records())
+    assert "SELECT patmw_token.id" in caplog.text
+    assert not [text for text in hidden(store, secret) if text in caplog.text]
 
 
 def test_a_name_may_have_any_bytes(tmp_path: Path) -> None:

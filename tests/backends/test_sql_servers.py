@@ -247,6 +247,18 @@ def test_a_name_that_is_too_long_is_refused(store: SQLStore, name: str) -> None:
     assert store.list() == []
 
 
+def test_what_becomes_what_it_was_is_no_conflict(store: SQLStore) -> None:
+    """A row is found, though nothing in it is another: MySQL by itself counts only those that become others."""
+    secret = mint_secret()
+    store.add(sample_token(), secret)
+    record = store.record("t1")
+    assert record is not None
+
+    store.redigest("t1", Secret(secret), record[1])
+
+    assert store.record("t1") == record
+
+
 def test_a_text_that_is_too_long_is_refused(mariadb_server: MariaDBServer) -> None:
     """It says so, and nothing is cut."""
     with closing(SQLStore(mariadb_server.new_database())) as store:

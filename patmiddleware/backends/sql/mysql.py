@@ -117,7 +117,8 @@ def _options(url: sa.URL) -> dict[str, Any]:  # Any: as the driver takes them
             only stumble over once it connects.
     """
     try:
-        options = dict(url.get_dialect()().create_connect_args(url)[1])
+        # With the driver in hand SQLAlchemy asks for rows that are found, not only for those that become others.
+        options = dict(url.get_dialect()(dbapi=pymysql).create_connect_args(url)[1])  # type: ignore[call-arg]
         if url.password:
             options["password"] = url.password.encode()  # the driver makes Latin-1 of a text
         _Bounded(**options | {"defer_connect": True})  # which judges them all, and opens nothing

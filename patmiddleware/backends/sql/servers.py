@@ -9,6 +9,8 @@ import sqlalchemy as sa
 
 from patmiddleware.errors import ConfigurationError
 
+from .kinds import QUIET
+
 WRITERS = 2
 """Connections for writing that are kept; more are made for a while when they are needed."""
 RECYCLE = 1800
@@ -31,7 +33,7 @@ def reader(url: sa.URL, timeout: float, pool: int, **options: Any) -> sa.Engine:
         # In autocommit there is nothing to roll back.
         pool_reset_on_return=None,
         skip_autocommit_rollback=True,
-        hide_parameters=True,
+        **QUIET,
         **options,
     )
 
@@ -46,7 +48,7 @@ def writer(url: sa.URL, timeout: float, **options: Any) -> sa.Engine:  # Any: as
         pool_timeout=timeout,
         pool_recycle=RECYCLE,
         pool_pre_ping=True,
-        hide_parameters=True,
+        **QUIET,
         **options,
     )
 

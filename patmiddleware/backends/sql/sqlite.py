@@ -19,7 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from patmiddleware.errors import BackendUnavailable, ConfigurationError
 
-from .kinds import IS_NEWER, NEWER, USE_COLUMNS, USE_OF_A_TOKEN, Database, apart_from_key
+from .kinds import IS_NEWER, NEWER, QUIET, USE_COLUMNS, USE_OF_A_TOKEN, Database, apart_from_key
 from .schema import uses
 
 # One page, in bytes; SQLite itself takes a file of one byte for empty, and would write over it.
@@ -64,7 +64,7 @@ class SQLite(Database):
             pool_timeout=self._timeout,
             pool_size=self._pool,
             max_overflow=0,
-            hide_parameters=True,
+            **QUIET,
         )
         _follow(self._path, made)
         return made
