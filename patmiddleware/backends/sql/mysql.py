@@ -177,6 +177,7 @@ class _Bounded(pymysql.Connection):
             if monotonic() > self._until:
                 self._break(TimeoutError("timed out"))
             try:
+                self._rfile.peek(1)  # takes in all that has come, where read1 alone asks the system for each piece
                 more = self._rfile.read1(size - len(read))
             except OSError as error:
                 self._break(error)
