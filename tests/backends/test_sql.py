@@ -32,6 +32,7 @@ from patmiddleware.errors import BackendUnavailable, ConfigurationError, Conflic
 from patmiddleware.interfaces import Add, TokenStore
 from patmiddleware.model import Digest, Revocation, Secret, Token, Use
 from patmiddleware.testing import NOON, StoreOutageContract, TokenStoreContract, sample_token
+from patmiddleware.testing.samples import hidden
 from patmiddleware.tokens import mint_secret
 
 OLD, NEW = b"an old pepper, 16+", b"a new pepper, 16+"
@@ -267,6 +268,15 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
         SQLStore(f"sqlite:///{tmp_path}")
 
 
+def test_what_may_not_be_written_beside_is_told(file: Path, open_file: Callable[[], SQLStore]) -> None:
+    """SQLite needs files beside its own; waiting does not mend it."""
+    open_file().close()
+    file.with_name("tokens.db-wal").mkdir()
+
+    with pytest.raises(ConfigurationError, match="let this user write to the file and to its folder"):
+        open_file()
+
+
 def test_a_file_that_anyone_may_write_is_refused(file: Path, open_file: Callable[[], SQLStore]) -> None:
     """Anyone could have put a token into it."""
     open_file()
@@ -291,6 +301,23 @@ def test_other_addresses_are_refused(address: str, expected: str) -> None:
     """What SQLAlchemy would take, but no store should be, is refused with what to write."""
     with pytest.raises(ConfigurationError, match=expected):
         SQLStore(address)
+
+
+def test_no_digest_is_logged(open_file: Callable[[], SQLStore], caplog: pytest.LogCaptureFixture) -> None:
+    """SQLAlchemy, when told to log all that it can, shows the rows that come."""
+    caplog.set_level("DEBUG", "sqlalchemy")
+    store, secret = open_file(), mint_secret()
+    store.add(sample_token(), secret)
+
+    assert list(store.records())
+    assert "SELECT patmw_token.id" in caplog.text
+    assert not [text for text in hidden(store, secret) if text in caplog.text]
+
+
+def test_a_name_may_have_any_bytes(tmp_path: Path) -> None:
+    """The system's names are bytes, and not always those of a text."""
+    with closing(SQLStore(f"sqlite:///{tmp_path}/\udcff.db")) as store:
+        assert store.list() == []
 
 
 def test_a_relative_path_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,19 +7,21 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from services.databases import DatabaseServer, MariaDBServer, PostgreSQLServer, mariadb, postgresql
 
-from patmiddleware.backends.sql import SQLStore, opening, schema
+from patmiddleware.backends.sql import PAGE, SQLStore, opening, schema
 from patmiddleware.errors import BackendError, BackendUnavailable, ConfigurationError, ConflictError
 from patmiddleware.interfaces import Add, TokenStore
 from patmiddleware.model import Secret, Use
@@ -178,6 +180,53 @@ def test_a_newer_schema_is_refused(server: DatabaseServer) -> None:
             opener(address)
 
 
+@pytest.mark.parametrize("opener", [SQLStore, SQLStore.migrate], ids=["open", "migrate"])
+@pytest.mark.parametrize("made", [1, 2, 7, 9])
+def test_making_the_tables_is_taken_up_where_it_was_stopped(
+    mariadb_server: MariaDBServer, made: int, opener: Callable[[str], object]
+) -> None:
+    """There each step is kept as soon as it is done: a process that was killed amid them must not need a hand."""
+    address = mariadb_server.new_database()
+    database = opening.database(address)
+    engine = database.writer(database.reader())
+    with suppress(InterruptedError), closing(engine.connect()) as connection:
+        stop_after(connection, made)
+        schema.upgrade(connection)
+    engine.dispose()
+
+    opener(address)
+
+    with closing(SQLStore(address)) as store:
+        store.add(sample_token(), "a secret")
+        assert store.list() == [sample_token()]
+
+
+def stop_after(connection: sa.Connection, made: int) -> None:
+    """Let a connection break after so many things were made."""
+    left = made
+
+    @sa.event.listens_for(connection, "after_cursor_execute")
+    def stop(*given: Any) -> None:
+        nonlocal left
+        left -= given[2].lstrip().startswith("CREATE")
+        if not left:
+            connection.invalidate()
+            raise InterruptedError
+
+
+def test_a_migration_is_taken_up_where_it_was_stopped(mariadb_server: MariaDBServer) -> None:
+    """What it made is there, but not the version that says so."""
+    address = mariadb_server.new_database()
+    with closing(SQLStore(address)) as store:
+        store.add(sample_token(), "a secret")
+    mariadb_server.run("UPDATE patmw_alembic_version SET version_num = '0001'", address.rpartition("/")[2])
+
+    assert SQLStore.migrate(address)
+
+    with closing(SQLStore(address)) as store:
+        assert store.list() == [sample_token()]
+
+
 def test_a_missing_table_is_refused(server: DatabaseServer) -> None:
     """It is not made anew: the tokens in it would be lost unseen."""
     address = server.new_database()
@@ -204,6 +253,53 @@ def test_a_name_that_is_too_long_is_refused(store: SQLStore, name: str) -> None:
         store.add(sample_token(**{"id": "t1", name: "x" * 256}), mint_secret())
 
     assert store.list() == []
+
+
+def test_what_becomes_what_it_was_is_no_conflict(store: SQLStore) -> None:
+    """A row is found, though nothing in it is another: MySQL by itself counts only those that become others."""
+    secret = mint_secret()
+    store.add(sample_token(), secret)
+    record = store.record("t1")
+    assert record is not None
+
+    store.redigest("t1", Secret(secret), record[1])
+
+    assert store.record("t1") == record
+
+
+def test_a_text_that_is_too_long_is_refused(mariadb_server: MariaDBServer) -> None:
+    """It says so, and nothing is cut."""
+    with closing(SQLStore(mariadb_server.new_database())) as store:
+        with pytest.raises(BackendError, match="it is too long"):
+            store.add(sample_token(name="x" * 65_536), mint_secret())
+
+        assert store.list() == []
+
+
+def test_a_text_that_is_none_is_told_with_its_token(mariadb_server: MariaDBServer) -> None:
+    """Bytes that somebody else wrote are neither an unknown token nor an error of Python's."""
+    address, secret = mariadb_server.new_database(), mint_secret()
+    with closing(SQLStore(address)) as store:
+        store.add(sample_token(), secret)
+        mariadb_server.run("UPDATE patmw_token SET owner = 0xff", address.rpartition("/")[2])
+
+        for ask in (lambda: store.find(Secret(secret)), lambda: store.get("t1"), store.list):
+            with pytest.raises(BackendUnavailable, match="'t1' is damaged"):
+                ask()
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_of_another_encoding_keeps_texts(postgresql_server: PostgreSQLServer, encoding: str) -> None:
+    """One without an encoding, too, as initdb makes them where there is no locale."""
+    address = postgresql_server.new_database()
+    name = address.rpartition("/")[2]
+    postgresql_server.run(f"DROP DATABASE {name}")
+    postgresql_server.run(f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0")
+    token, secret = sample_token("ä", owner="Bjørn", name="für"), mint_secret()
+    with closing(SQLStore(address)) as store:
+        store.add(token, secret)
+
+        assert (store.find(Secret(secret)), store.get("ä"), store.get("\U0001f600")) == (token, token, None)
 
 
 def test_a_long_name_stands_for_no_shorter_one(store: SQLStore) -> None:
@@ -310,6 +406,36 @@ def test_uses_that_are_recorded_at_once_are_kept(store: SQLStore) -> None:
     assert {token.last_used for token in store.list()} == {Use(NOON + timedelta(seconds=7))}
 
 
+def test_a_transaction_that_is_left_open_is_ended(server: DatabaseServer) -> None:
+    """A process that was stopped in one, or cut off, does not keep all others from writing for hours."""
+    address = server.new_database()
+    with closing(SQLStore(address, timeout=1.0)) as store, closing(SQLStore(address, timeout=1.0)) as stopped:
+        with suppress(sa.exc.DBAPIError), stopped._access.writer.begin() as connection:
+            connection.execute(schema.revision.update().values(value=1))
+            until = time.monotonic() + 30
+            while time.monotonic() < until:
+                with suppress(BackendUnavailable):
+                    store.remove("t1")
+                    break
+            connection.execute(schema.revision.update().values(value=2))
+
+        assert store.revision() > 2
+
+
+def test_many_are_written_in_parts(server: DatabaseServer) -> None:
+    """However many there are, no statement takes so long, or so many values, that the server or the driver ends it."""
+    count = 2 * PAGE + 1
+    with closing(SQLStore(server.new_database(), peppers=[NEW, OLD])) as store:
+        sent = list[int]()
+        sa.event.listen(
+            store._access.writer, "before_cursor_execute", lambda *given: sent.append(len(given[3]) if given[5] else 1)
+        )
+        store.commit([Add(sample_token(f"t{number:05}"), f"secret {number}") for number in range(count)])
+        store.record_use({f"t{number:05}": Use(NOON) for number in range(count)})
+
+        assert (max(sent), {token.last_used for token in store.list()}, store.count()) == (PAGE, {Use(NOON)}, count)
+
+
 # -- servers that go and come
 
 
@@ -400,6 +526,18 @@ REFUSED_ADDRESSES = {
     "no option of MySQL": ("mysql://u:a-password@localhost/tokens?a-password=yes", "option that can't be one"),
     "no number for MySQL": ("mysql://u:x@localhost/tokens?connect_timeout=a-password", "option that can't be one"),
     "no option": ("postgresql://u:a-password@localhost/tokens?ssl=yes", "an option that there is not"),
+    "the driver's own option": (
+        "postgresql://u:a-password@localhost/tokens?autocommit=1",
+        "an option that there is not",
+    ),
+    "no port of libpq": ("postgresql://u:a-password@localhost:99999/tokens", "a value that can't be one"),
+    "no mode": ("postgresql://u:a-password@localhost/tokens?sslmode=a-password", "a value that can't be one"),
+    "no time": ("postgresql://u:a-password@localhost/tokens?connect_timeout=a-password", "a value that can't be one"),
+    "no settings for TLS": ("mysql://u:a-password@localhost/tokens?ssl=true", "option that can't be one"),
+    "no CA": ("mysql://u:a-password@localhost/tokens?ssl_ca=/nowhere/ca.pem", "a file that the address names"),
+    "an @ in a password": ("postgresql://u:x@a-password@localhost/tokens", "more than one @.*%40"),
+    "a @ and a / in a password": ("mysql://u:x@a/a-password@localhost/tokens", "more than one @.*%40"),
+    "a NUL": ("postgresql://u:a-password%00@localhost/tokens", "can't be read"),
 }
 
 
@@ -433,6 +571,36 @@ def test_a_wrong_password_is_a_matter_of_settings() -> None:
         shown = "".join(traceback.format_exception(caught.value))
 
     assert "a-password" not in shown
+
+
+def test_a_password_of_any_characters_is_taken(mariadb_server: MariaDBServer) -> None:
+    """Its bytes are those of UTF-8, as for every other client."""
+    mariadb_server.run("CREATE OR REPLACE USER 'any'@localhost IDENTIFIED BY 'é€@:/?#%+ x'")
+    mariadb_server.run("GRANT ALL ON *.* TO 'any'@localhost")
+    address = mariadb_server.new_database().replace("root@", f"any:{quote('é€@:/?#%+ x', safe='')}@")
+
+    with closing(SQLStore(address)) as store:
+        assert store.list() == []
+
+
+@pytest.mark.parametrize("form", ["/{name}?host={folder}&port={port}", "{host}:{port}/{name}"])
+def test_a_socket_is_written_in_every_way(postgresql_server: PostgreSQLServer, form: str) -> None:
+    """As SQLAlchemy and as libpq write it."""
+    folder = str(postgresql_server.run("SHOW unix_socket_directories")[0][0])
+    name = postgresql_server.new_database().rpartition("/")[2]
+    place = form.format(name=name, folder=folder, port=postgresql_server.port, host=quote(folder, safe=""))
+
+    with closing(SQLStore(f"postgresql://postgres@{place}")) as store:
+        assert store.list() == []
+
+
+def test_a_read_only_server_without_a_store_is_told(postgresql_server: PostgreSQLServer) -> None:
+    """A replica gets its store from the server that it follows."""
+    address = postgresql_server.new_database()
+    postgresql_server.run(f"ALTER DATABASE {address.rpartition('/')[2]} SET default_transaction_read_only = on")
+
+    with pytest.raises(ConfigurationError, match="the server is read-only"):
+        SQLStore(address)
 
 
 def test_a_wrong_password_of_mariadb_is_a_matter_of_settings(mariadb_server: MariaDBServer) -> None:

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from patmiddleware.errors import BackendUnavailable
+
 from .outages import Explain, cannot_be_kept, outages
 from .rows import Row, Values
 
@@ -105,5 +107,8 @@ class Asker:
 
     @contextmanager
     def _outages(self) -> Iterator[None]:
-        with outages(self._explain, self._driver_error):
-            yield
+        try:
+            with outages(self._explain, self._driver_error):
+                yield
+        except ValueError as error:  # the driver can't make a number or a text of it
+            raise BackendUnavailable("the store can't be asked: its answer is no such value as it keeps") from error

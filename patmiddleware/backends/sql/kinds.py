@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlalchemy as sa
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
 PATIENCE = 3600.0
 """Seconds for a statement that makes or changes tables: an index over millions of tokens takes its time."""
+
+QUIET: dict[str, Any] = {"hide_parameters": True, "logging_name": "patmiddleware"}
+"""What every engine is told. Any: as SQLAlchemy takes it."""
+# Parameters are hidden, but at DEBUG every row that comes is shown, and so digests and what is sealed.
+_ROWS = logging.getLogger(f"sqlalchemy.engine.Engine.{QUIET['logging_name']}")
+_ROWS.addFilter(lambda line: line.levelno > logging.DEBUG)
 
 
 class Database(Protocol):

@@ -6,6 +6,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from urllib.parse import unquote
 
 import sqlalchemy as sa
 
@@ -38,8 +39,10 @@ def database(address: str, timeout: float = TIMEOUT, pool: int = POOL) -> Databa
         raise ConfigurationError(f"{pool!r} is no number of connections", setting="store.pool", hint="1 or more")
     scheme, colon, rest = address.partition(":")
     try:
+        if "\0" in unquote(address):
+            raise ValueError("no system call takes it")
         url = sa.make_url(f"{scheme.lower()}{colon}{rest}")
-    except (sa.exc.ArgumentError, ValueError):  # the latter for a port that is no number
+    except (sa.exc.ArgumentError, ValueError):  # the latter for a port that is no number, too
         # Without its cause, which shows the address, and so a password.
         hint = "write sqlite:///tokens.db, or postgresql://USER:PASSWORD@HOST/DATABASE"
         raise ConfigurationError("the address of the store can't be read", setting="store", hint=hint) from None

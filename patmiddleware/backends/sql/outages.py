@@ -32,7 +32,8 @@ def outages(explain: Explain, *raw: type[Exception]) -> Iterator[None]:
         raise ConflictError("the id or the secret of a token is taken") from error
     except (sa.exc.StatementError, UnicodeEncodeError) as error:
         if cannot_be_kept(error):
-            raise BackendError("a text of the token can't be kept: it has a NUL or half a character in it") from None
+            what = "it is too long, or has a NUL, half a character, or one that the database has not in it"
+            raise BackendError(f"a text of the token can't be kept: {what}") from None
         original = error.orig if isinstance(error, sa.exc.DBAPIError) else None
         words = explain(original) if isinstance(original, Exception) else type(error).__name__
         raise BackendUnavailable(f"the store can't be asked: {words}") from error

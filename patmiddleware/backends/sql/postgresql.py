@@ -21,6 +21,7 @@ from .servers import LOOK, place, reader, with_driver, writer
 
 try:
     import psycopg
+    from psycopg.conninfo import make_conninfo
 except ImportError as error:
     raise ConfigurationError(
         "postgresql: needs psycopg", setting="store", hint="pip install 'patmiddleware[postgresql]'"
@@ -53,7 +54,7 @@ class PostgreSQL(Database):
 
     def __init__(self, url: sa.URL, timeout: float, pool: int) -> None:
         self._url, self._timeout, self._pool = with_driver(url, "postgresql", "psycopg", _EXAMPLE), timeout, pool
-        self._parameters = _parameters(self._url, timeout)
+        self._conninfo = _conninfo(self._url, timeout)
 
     def reader(self) -> sa.Engine:
         """Give an engine over the server."""
@@ -64,7 +65,7 @@ class PostgreSQL(Database):
         return writer(self._url, self._timeout, creator=self._connector(PATIENCE if patient else self._timeout))
 
     def _connector(self, timeout: float) -> Callable[[], psycopg.Connection[Any]]:
-        return lambda: _connect(self._parameters, timeout)
+        return lambda: _connect(self._conninfo, timeout)
 
     def newest_use(self) -> sa.Insert:
         """Give the statement that keeps a use of a token that is there, unless a newer one is kept."""
@@ -79,12 +80,15 @@ class PostgreSQL(Database):
 
     def lock(self, connection: sa.Connection) -> None:
         """Keep other processes from making the tables, to the end of the transaction."""
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '60s'")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION})")
 
     def explain(self, error: Exception) -> str:
         """Give the words for an error of the driver, with what to do in place of its question."""
         words, asked, _ = one_line(error).partition(_QUESTION)
-        return f"{words}; {LOOK}" if asked else words
+        if asked:
+            return f"{words}; {LOOK}"
+        return f"{place(self._url)}: {words}; {LOOK}" if any(sign in words for sign in _SILENCE) else words
 
     def refused(self, error: Exception) -> tuple[str, str] | None:
         """Give what is wrong and what to do, where an error says that only the settings can mend it."""
@@ -100,7 +104,7 @@ class PostgreSQL(Database):
 
     def events(self) -> Events:
         """Give the notices that the server carries."""
-        return Notices(self._parameters)
+        return Notices(self._conninfo, self._timeout)
 
     def notice(self) -> sa.Executable:
         """Give the statement that notifies the others, when its transaction is committed and not before."""
@@ -108,6 +112,8 @@ class PostgreSQL(Database):
 
 
 _QUESTION = " Is the server running"
+# Where the words name no server.
+_SILENCE = ("does not answer", "timeout expired", "failed to resolve host")
 
 _REFUSALS = {
     "password authentication failed": ("the server refuses the user or the password", "look at store.url"),
@@ -118,26 +124,45 @@ _REFUSALS = {
     "certificate verify failed": ("the server's certificate is not trusted", "name its CA: ?sslrootcert=PATH"),
     "root certificate file": ("the CA's certificate can't be read", "look at sslrootcert in store.url"),
     "does not support SSL": ("the server has no TLS", "switch it on there, or look at sslmode in store.url"),
-    "permission denied": ("the user may not do that", "grant it CREATE on the schema, or make the tables as its owner"),
-    "invalid connection option": ("the address has an option that there is not", "look behind the ? in store.url"),
+    "permission denied": (
+        "the user may not do that",
+        "grant it SELECT, INSERT, UPDATE, DELETE on patmw_… tables, CREATE on their schema",
+    ),
+    "no schema has been selected": ("the search path names no schema", "make it, or look at options in store.url"),
+    "in a read-only transaction": (
+        "the server is read-only",
+        "make the store, or migrate it, on the server that it follows",
+    ),
+    **dict.fromkeys(
+        ("connection is bad: invalid", "bad value for", "invalid integer value"),
+        ("the address has a value that can't be one", "look at the port, and behind the ?, in store.url"),
+    ),
 }
 
 
-def _parameters(url: sa.URL, timeout: float) -> dict[str, Any]:  # Any: as libpq takes them
-    """Give what the driver is called with for an address. What the address itself says goes first."""
-    return {
-        "connect_timeout": max(2, round(timeout)),  # libpq takes 1 for 2
-        "application_name": "patmiddleware",
-        **_KEEPALIVE,
-        **url.translate_connect_args(username="user", database="dbname"),
-        **url.query,
-    }
+def _conninfo(url: sa.URL, timeout: float) -> str:
+    """Give what libpq connects by for an address. What the address itself says goes first.
+
+    Raises:
+        ConfigurationError: for an option that libpq does not know.
+    """
+    options: dict[str, Any] = {**_KEEPALIVE, "application_name": "patmiddleware"}  # Any: as libpq takes them
+    options["connect_timeout"] = max(2, round(timeout))  # libpq takes 1 for 2
+    try:
+        options |= url.get_dialect()().create_connect_args(url)[1]
+        # Whatever the database keeps its texts in: one without an encoding would give bytes.
+        return make_conninfo(**options | {"client_encoding": "utf8"})
+    except (sa.exc.ArgumentError, psycopg.ProgrammingError):  # without its cause, which may show values
+        message, hint = "the address has an option that there is not", "look behind the ? in store.url"
+        raise ConfigurationError(f"{place(url)}: {message}", setting="store.url", hint=hint) from None
 
 
-def _connect(parameters: dict[str, Any], timeout: float) -> psycopg.Connection[Any]:
-    connection = _Bounded.connect(**parameters, autocommit=True)
+def _connect(conninfo: str, timeout: float) -> _Bounded:
+    connection = _Bounded.connect(conninfo, autocommit=True)
+    # A process that is stopped or cut off in a transaction keeps all others from writing.
+    milliseconds, idle = round(timeout * 1000), round(timeout * 2000)
+    connection.execute(f"SET statement_timeout = {milliseconds}; SET idle_in_transaction_session_timeout = {idle}")
     connection.patience = timeout + 1.0  # the server's own limit comes first, and says more
-    connection.execute(f"SET statement_timeout = {round(timeout * 1000)}")
     connection.autocommit = False  # SQLAlchemy sets what it wants from here on
     return connection
 
@@ -149,21 +174,20 @@ class _Bounded(psycopg.Connection[Any]):
 
     def wait(self, gen: Generator[Any, Any, _T], *args: Any, **kwargs: Any) -> _T:
         """Wait for the answer to what was asked."""
-        return super().wait(_until(gen, monotonic() + self.patience), *args, **kwargs)
+        return super().wait(self._until(gen, monotonic() + self.patience), *args, **kwargs)
 
-
-def _until(gen: Generator[Any, Any, _T], deadline: float) -> Generator[Any, Any, _T]:
-    """Drive a generator of the driver's; it is woken now and then while there is no answer."""
-    try:
-        wanted = next(gen)
-        while True:
-            ready = yield wanted
-            if not ready and monotonic() > deadline:
-                raise psycopg.OperationalError("the server does not answer")
-            wanted = gen.send(ready)
-    except StopIteration as end:
-        result: _T = end.value
-        return result
+    def _until(self, gen: Generator[Any, Any, _T], deadline: float) -> Generator[Any, Any, _T]:
+        """Drive a generator of the driver's; it is woken now and then while there is no answer."""
+        try:
+            wanted = next(gen)
+            while True:
+                wanted = gen.send((yield wanted))
+                if monotonic() > deadline:
+                    self.close()  # whoever asked next would get no answer either: this one is still to come
+                    raise psycopg.OperationalError("the server does not answer")
+        except StopIteration as end:
+            result: _T = end.value
+            return result
 
 
 class Notices:
@@ -172,11 +196,12 @@ class Notices:
     Nothing is to be published: the store notifies within its transactions.
 
     Args:
-        parameters: what the driver is called with.
+        conninfo: what libpq connects by.
+        timeout: seconds for an answer.
     """
 
-    def __init__(self, parameters: dict[str, Any]) -> None:
-        self._parameters = parameters
+    def __init__(self, conninfo: str, timeout: float) -> None:
+        self._conninfo, self._timeout = conninfo, timeout
         self._listener = Listener("patmiddleware notices", self._listen, here.announce)
 
     def watch(self) -> None:
@@ -191,7 +216,8 @@ class Notices:
         self._listener.end()
 
     def _listen(self, heard: Heard, ended: Callable[[], bool]) -> None:
-        with psycopg.connect(**self._parameters, autocommit=True) as connection:
+        with _connect(self._conninfo, self._timeout) as connection:
+            connection.autocommit = True
             connection.execute(f"LISTEN {CHANNEL}")
             heard()  # what came before was missed
             while not ended():

@@ -7,7 +7,7 @@ compared and ordered by code point, in every database: "Alice" is not "alice", n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from threading import Lock
 from typing import Any
 
@@ -47,8 +47,16 @@ class Exact(sa.types.TypeDecorator[str]):
         return value.encode() if value is not None and dialect.name in ("mysql", "mariadb") else value
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
-        """Give a value as it was; what is no text stays so, and is found when it is made a token."""
-        return value.decode() if value is not None and dialect.name in ("mysql", "mariadb") else value
+        """Give a value as it was."""
+        return as_text(value) if dialect.name in ("mysql", "mariadb") else value
+
+
+def as_text(value: Any) -> Any:
+    """Give a text that is kept as bytes; what is none stays so, and is found when it is made a token."""
+    try:
+        return value.decode() if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        return value
 
 
 BYTES = sa.LargeBinary(LENGTH).with_variant(mysql.VARBINARY(LENGTH), "mysql", "mariadb")
@@ -127,7 +135,10 @@ _VERSIONS = sa.select(sa.column("version_num", sa.Text)).select_from(sa.table(VE
 
 
 def version(connection: sa.Connection) -> str | None:
-    """Give the version of the schema that a database has, or None where none of our tables is.
+    """Give the version of the schema that a database has, or None where there is no store in it yet.
+
+    Where a DDL statement commits, as on MySQL, somebody may have been stopped amid making the tables: the revision gets
+    its row, and the database its version, when all of the first one are there. So nothing was kept in them before.
 
     Raises:
         ConfigurationError: when some of our tables are there, but not as we make them.
@@ -138,6 +149,8 @@ def version(connection: sa.Connection) -> str | None:
     found = connection.scalars(_VERSIONS).all() if VERSION_TABLE in names else []
     if len(found) == 1 and (found[0] != REVISIONS[-1] or names >= metadata.tables.keys()):
         return found[0]
+    if VERSION_TABLE in names and not found and not _has_revision(connection, names):
+        return None
     missing = sorted(metadata.tables.keys() - names) if found else [VERSION_TABLE]
     lacks = f" ({', '.join(missing)} is missing)" if missing else ""
     raise ConfigurationError(
@@ -145,6 +158,10 @@ def version(connection: sa.Connection) -> str | None:
         setting="store",
         hint="restore it from a backup, or name another database",
     )
+
+
+def _has_revision(connection: sa.Connection, names: Collection[str]) -> bool:
+    return revision.name in names and connection.scalar(sa.select(revision.c.value)) is not None
 
 
 def check(found: str | None, *, older: bool = False, known: Sequence[str] = REVISIONS) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote
 
 import sqlalchemy as sa
 
 from patmiddleware.errors import ConfigurationError
+
+from .kinds import QUIET
 
 WRITERS = 2
 """Connections for writing that are kept; more are made for a while when they are needed."""
@@ -30,7 +33,7 @@ def reader(url: sa.URL, timeout: float, pool: int, **options: Any) -> sa.Engine:
         # In autocommit there is nothing to roll back.
         pool_reset_on_return=None,
         skip_autocommit_rollback=True,
-        hide_parameters=True,
+        **QUIET,
         **options,
     )
 
@@ -45,7 +48,7 @@ def writer(url: sa.URL, timeout: float, **options: Any) -> sa.Engine:  # Any: as
         pool_timeout=timeout,
         pool_recycle=RECYCLE,
         pool_pre_ping=True,
-        hide_parameters=True,
+        **QUIET,
         **options,
     )
 
@@ -58,9 +61,13 @@ def with_driver(url: sa.URL, name: str, driver: str, example: str) -> sa.URL:
     """
     if url.drivername not in (name, f"{name}+{driver}"):
         raise ConfigurationError(f"{name} is reached through {driver} only", setting="store", hint=example)
+    if "@" in (url.host or "") or (url.host and "@" in (url.database or "")):
+        # A part of a password, which every message would show.
+        raise ConfigurationError("the address has more than one @", setting="store", hint="write %40 in a password")
     if not url.database:
         raise ConfigurationError("the address names no database", setting="store", hint=example)
-    return url.set(drivername=f"{name}+{driver}")
+    # The folder of a socket is written as a host with %2F in it.
+    return url.set(drivername=f"{name}+{driver}", host=url.host and unquote(url.host))
 
 
 def place(url: sa.URL) -> str:

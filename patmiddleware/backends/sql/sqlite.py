@@ -19,13 +19,15 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from patmiddleware.errors import BackendUnavailable, ConfigurationError
 
-from .kinds import IS_NEWER, NEWER, USE_COLUMNS, USE_OF_A_TOKEN, Database, apart_from_key
+from .kinds import IS_NEWER, NEWER, QUIET, USE_COLUMNS, USE_OF_A_TOKEN, Database, apart_from_key
 from .schema import uses
 
 # One page, in bytes; SQLite itself takes a file of one byte for empty, and would write over it.
 _SMALLEST = 512
 # Seconds until the file is tried again that others read or write.
 _PAUSE = 0.01
+# What SQLite says where it may not write beside the file, or open it.
+_NOT_ALLOWED = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
 _EXAMPLE = "write sqlite:///tokens.db, or sqlite:////var/lib/patmiddleware/tokens.db"
 
 
@@ -62,7 +64,7 @@ class SQLite(Database):
             pool_timeout=self._timeout,
             pool_size=self._pool,
             max_overflow=0,
-            hide_parameters=True,
+            **QUIET,
         )
         _follow(self._path, made)
         return made
@@ -151,12 +153,15 @@ def _probe(path: Path, timeout: float) -> None:
     except sqlite3.Error as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
             raise ConfigurationError(f"{path} is not an SQLite database", setting="store") from error
+        if error.sqlite_errorcode & 0xFF in _NOT_ALLOWED:
+            hint = "let this user write to the file and to its folder"
+            raise ConfigurationError(f"{path} can't be opened: {error}", setting="store", hint=hint) from error
         raise BackendUnavailable(f"{path} can't be read: {error}") from error
 
 
 def _connect(path: Path, timeout: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"file:{quote(str(path))}?mode=rw",
+        f"file:{quote(bytes(path))}?mode=rw",
         uri=True,
         timeout=timeout,
         isolation_level=None,  # The driver's own way of beginning a transaction loses updates.

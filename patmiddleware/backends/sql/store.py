@@ -6,8 +6,10 @@ import dataclasses
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import groupby
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -25,7 +27,9 @@ from .rows import COLUMNS, digest_values, from_time, to_token, token_values, use
 from .schema import revision, tokens, uses
 
 PAGE = 1000
-"""How many records are read at once where all are asked for."""
+"""How many records are read at once where all are asked for, and written at once."""
+
+_Row = TypeVar("_Row")
 
 _JOINED = tokens.outerjoin(uses, uses.c.token_id == tokens.c.id)
 _BY_ID = sa.select(*COLUMNS).select_from(_JOINED).where(tokens.c.id == sa.bindparam("wanted"))
@@ -255,8 +259,9 @@ class SQLStore:
         Raises:
             BackendUnavailable: when they can't be written.
         """
-        if uses:
-            self._access.write(lambda connection: self._record(connection, uses))
+        # In order, so that two processes which write the same never wait for each other in a circle.
+        for part in _parts(sorted(uses.items(), key=itemgetter(0))):
+            self._access.write(partial(self._record, last=part))
 
     def count(self) -> int:
         """Count the tokens, which takes a while where there are millions.
@@ -289,7 +294,8 @@ class SQLStore:
         connection.execute(_RAISE_REVISION, {"now": time.time_ns() // 1000})
         for kind, group in groupby(changes, type):
             if kind is Add:
-                self._add(connection, [change for change in group if isinstance(change, Add)])
+                for part in _parts([change for change in group if isinstance(change, Add)]):
+                    self._add(connection, part)
                 continue
             for change in group:
                 if isinstance(change, Replace):
@@ -311,13 +317,17 @@ class SQLStore:
             token_values(one.token) | digest_values(newest) for one, (newest, *_) in zip(additions, forms, strict=True)
         ]
         connection.execute(tokens.insert(), rows)
-        used = {one.token.id: one.token.last_used for one in additions if one.token.last_used is not None}
+        used = [(one.token.id, one.token.last_used) for one in additions if one.token.last_used is not None]
         if used:
-            self._record(connection, used)
+            self._record(connection, sorted(used, key=itemgetter(0)))
 
-    def _record(self, connection: sa.Connection, last: Mapping[str, Use]) -> None:
-        # In order, so that two processes which write the same never wait for each other in a circle.
-        connection.execute(self._newest_use, use_values(sorted(last.items())))
+    def _record(self, connection: sa.Connection, last: Sequence[tuple[str, Use]]) -> None:
+        connection.execute(self._newest_use, use_values(last))
+
+
+def _parts(rows: Sequence[_Row]) -> Iterator[Sequence[_Row]]:
+    """Give rows in parts that a statement takes, and is done with before its timeout."""
+    return (rows[start : start + PAGE] for start in range(0, len(rows), PAGE))
 
 
 def _refuse_taken(connection: sa.Connection, forms: Sequence[Digest]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from patmiddleware.backends.sql.migrations import indexes
 from patmiddleware.backends.sql.schema import BYTES, MYSQL, Exact
 
 revision = "0001"
@@ -36,10 +37,11 @@ def upgrade() -> None:
         sa.Column("revoked_why", sa.Text),
         sa.Column("attributes", sa.Text, nullable=False),
         **MYSQL,
+        if_not_exists=True,
     )
-    op.create_index("patmw_token_digest", "patmw_token", ["digest"], unique=True)
+    indexes.add("patmw_token_digest", ["digest"], unique=True)
     for column in ("owner", "family", "parent", "revoked"):
-        op.create_index(f"patmw_token_{column}", "patmw_token", [column, "id"])
+        indexes.add(f"patmw_token_{column}", [column, "id"])
     op.create_table(
         "patmw_use",
         sa.Column("token_id", Exact, primary_key=True),
@@ -47,11 +49,13 @@ def upgrade() -> None:
         sa.Column("address", sa.Text),
         sa.Column("agent", sa.Text),
         **MYSQL,
+        if_not_exists=True,
     )
     revision = op.create_table(
         "patmw_revision",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("value", sa.BigInteger, nullable=False),
         **MYSQL,
+        if_not_exists=True,
     )
     op.bulk_insert(revision, [{"id": 1, "value": 0}])

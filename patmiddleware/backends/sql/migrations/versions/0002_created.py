@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alembic import op
+from patmiddleware.backends.sql.migrations import indexes
 
 revision = "0002"
 down_revision = "0001"
@@ -10,4 +10,4 @@ down_revision = "0001"
 
 def upgrade() -> None:
     """Make the index."""
-    op.create_index("patmw_token_created", "patmw_token", ["created", "id"])
+    indexes.add("patmw_token_created", ["created", "id"])

@@ -22,4 +22,5 @@ def upgrade() -> None:
         sa.Column("sealed", sa.LargeBinary, nullable=False),
         sa.Column("changed", sa.BigInteger, nullable=False),
         **MYSQL,
+        if_not_exists=True,
     )
