@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -81,6 +82,7 @@ class Background:
         except RuntimeError:  # the system gives no more threads, or Python is on its way out; the next wake tries again
             return False
         self._thread = thread
+        _watch_the_end()
         return True
 
     def flush(self, timeout: float) -> bool:
@@ -156,16 +158,32 @@ _living: WeakSet[Background] = WeakSet()
 
 @cache
 def _watch_the_process() -> None:
-    os.register_at_fork(after_in_child=_begin_anew_in_child)
+    if hasattr(os, "register_at_fork"):  # Windows has no fork
+        os.register_at_fork(after_in_child=_begin_anew_in_child)
     atexit.register(_finish_at_exit)
 
 
+@cache
+def _watch_the_end() -> None:
+    """Finish at the end of a child of multiprocessing, too: where it was forked it never comes to what atexit has.
+
+    When it was forked would be too soon: what was registered by then is forgotten in the child.
+    """
+    if "multiprocessing.process" in sys.modules:
+        from multiprocessing import parent_process, util
+
+        if parent_process() is not None:
+            util.Finalize(None, _finish_at_exit, exitpriority=100)  # before what the work may need is taken away
+
+
 def _begin_anew_in_child() -> None:
+    _watch_the_end.cache_clear()
     for background in list(_living):
         background.begin_anew()
 
 
 def _finish_at_exit() -> None:
+    atexit.unregister(_finish_at_exit)  # a child that was spawned would come by twice
     deadline = monotonic() + EXIT_SECONDS
     for background in list(_living):
         background.flush(max(0.0, deadline - monotonic()))

@@ -249,5 +249,38 @@ def test_a_process_may_fork_while_its_threads_write(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("[0, 0, 0, 0, 0, 0] 457 457\n", "")
 
 
+FORK_IN_A_COUNT = """
+import os, sys, threading, time
+from patmiddleware.issuer import Issuer, IssuerLimits
+from patmiddleware.backends.file import FileStore
+
+class SlowStore(FileStore):
+    def add(self, token, secret):
+        counted.set()
+        time.sleep(0.5)  # the fork below begins
+        super().add(token, secret)
+
+store, counted = SlowStore(sys.argv[1]), threading.Event()
+issuer = Issuer(store, limits=IssuerLimits(maximum_per_owner=9))
+thread = threading.Thread(target=issuer.mint, kwargs={"owner": "alice", "name": "parent"}, daemon=True)
+thread.start()
+counted.wait()
+pid = os.fork()
+if not pid:
+    issuer.mint(owner="alice", name="child")
+    os._exit(0)
+thread.join()
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), sorted(token.name for token in store.list()))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="platform: there is no fork")
+def test_a_process_may_fork_while_it_counts_the_tokens_of_an_owner(tmp_path: Path) -> None:
+    """Who counts wants the locks that a fork holds, and does not keep the fork from ending; the child counts, too."""
+    done = run(FORK_IN_A_COUNT, tmp_path / "tokens.jsonl")
+
+    assert (done.stdout, done.stderr) == ("0 ['child', 'parent']\n", "")
+
+
 if __name__ == "__main__":
     write(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
