@@ -69,21 +69,23 @@ class Background:
 
     def wake(self) -> None:
         """See to it that the work is done after the pause. Never raises: a request waits."""
+        new: threading.Thread | None = None
         with self._turn:
-            if self._thread is None and not self._start():
-                return
+            if self._thread is None:
+                self._thread = new = threading.Thread(target=self._run, name=self._name, daemon=True)
             self.awake = True
             self._turn.notify_all()
+        if new is not None:
+            self._start(new)
 
-    def _start(self) -> bool:
-        thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+    def _start(self, thread: threading.Thread) -> None:
+        # Without the lock: where gevent was told to patch Python only after it was made, it keeps no greenlet out.
         try:
             thread.start()
         except RuntimeError:  # the system gives no more threads, or Python is on its way out; the next wake tries again
-            return False
-        self._thread = thread
-        _watch_the_end()
-        return True
+            self._thread, self.awake = None, False
+        else:
+            _watch_the_end()
 
     def flush(self, timeout: float) -> bool:
         """Have the work done now.
@@ -113,7 +115,7 @@ class Background:
             thread, self._thread = self._thread, None
             self.awake = False
             self._turn.notify_all()
-        if thread is not None:
+        if thread is not None and thread.ident is not None:  # else it ends as soon as it starts
             thread.join(max(0.0, deadline - monotonic()))
         return thread is None or not thread.is_alive()
 
