@@ -282,5 +282,52 @@ def test_a_process_may_fork_while_it_counts_the_tokens_of_an_owner(tmp_path: Pat
     assert (done.stdout, done.stderr) == ("0 ['child', 'parent']\n", "")
 
 
+FORKS = """
+import os, threading, time
+from patmiddleware.backends.file.forks import hold_while_forking
+
+class SlowLock:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.acquire = self.lock.acquire
+
+    def release(self):
+        self.lock.release()
+        time.sleep(0.2)  # the other fork goes on
+
+class Owner:
+    locks = (SlowLock(), SlowLock())
+
+def look():
+    time.sleep(0.3)
+    held.append(all(lock.lock.locked() for lock in Owner.locks))
+
+held, owner = [], Owner()
+os.register_at_fork(before=look)  # what is registered first comes last
+hold_while_forking(owner)
+
+def fork():
+    pid = os.fork()
+    if not pid:
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+threads = [threading.Thread(target=fork) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(held)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="platform: there is no fork")
+def test_threads_may_fork_at_the_same_time() -> None:
+    """Each lets go of the locks that it holds itself, and of no other's."""
+    done = run(FORKS)
+
+    assert (done.stdout, done.stderr) == ("[True, True, True]\n", "")
+
+
 if __name__ == "__main__":
     write(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
