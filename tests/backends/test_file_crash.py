@@ -20,6 +20,7 @@ import pytest
 
 import patmiddleware.errors
 from patmiddleware.backends.file import FileStore
+from patmiddleware.errors import BackendUnavailable
 from patmiddleware.interfaces import Add, Change, Remove, Replace
 from patmiddleware.model import Secret, Token
 
@@ -247,6 +248,24 @@ def test_a_process_may_fork_while_its_threads_write(tmp_path: Path) -> None:
     done = run(FORK, tmp_path / "tokens.jsonl")
 
     assert (done.stdout, done.stderr) == ("[0, 0, 0, 0, 0, 0] 457 457\n", "")
+
+
+def test_a_file_that_was_cut_is_no_older_one(tmp_path: Path) -> None:
+    """What was read once does not vanish by a cut in the middle of a line; it comes back with what was cut off."""
+    path = tmp_path / "tokens.jsonl"
+    store = FileStore(path)
+    for name in ("a", "b"):
+        store.add(Token(id=name, owner="alice"), name)
+    whole = path.read_bytes()
+
+    os.truncate(path, len(whole) - 10)
+    with pytest.raises(BackendUnavailable, match="line 3: it ends too early"):
+        store.find(Secret("b"))
+    with pytest.raises(BackendUnavailable):
+        store.revision()
+    path.write_bytes(whole)
+
+    assert store.find(Secret("b")) is not None
 
 
 FORK_IN_A_COUNT = """

@@ -163,7 +163,13 @@ class TokenFile:
         before = journal or self._last_good
         self._journal, self._last_good = None, before
         with open(self.path, "rb") as stream:
-            self._journal = now = self._read(stream, journal)
+            now = self._read(stream, journal)
+        if before and _is_cut(before, now):
+            # No crash of a writer leaves this: it would be a revocation that is lost, or a token, in silence.
+            error = LineError(now.number + 1, "it ends too early, and was whole before")
+            self._bad = (now.seen, error)
+            raise error
+        self._journal = now
         self._bad = self._last_good = None
         if before and before is not now:
             self._count_on(before, now)
@@ -206,6 +212,12 @@ def _resolved(path: str | os.PathLike[str]) -> Path:
 
 def _same(one: os.stat_result, other: os.stat_result) -> bool:
     return os.path.samestat(one, other) and (one.st_mtime_ns, one.st_size) == (other.st_mtime_ns, other.st_size)
+
+
+def _is_cut(before: Journal, now: Journal) -> bool:
+    """Say whether a file, the same as before, ends within a line that stood there whole."""
+    is_older = now.revision < before.revision and os.path.samestat(before.seen, now.seen)
+    return is_older and now.offset < now.seen.st_size
 
 
 def _check(path: Path, found: os.stat_result) -> None:
