@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -68,20 +69,23 @@ class Background:
 
     def wake(self) -> None:
         """See to it that the work is done after the pause. Never raises: a request waits."""
+        new: threading.Thread | None = None
         with self._turn:
-            if self._thread is None and not self._start():
-                return
+            if self._thread is None:
+                self._thread = new = threading.Thread(target=self._run, name=self._name, daemon=True)
             self.awake = True
             self._turn.notify_all()
+        if new is not None:
+            self._start(new)
 
-    def _start(self) -> bool:
-        thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+    def _start(self, thread: threading.Thread) -> None:
+        # Without the lock: where gevent was told to patch Python only after it was made, it keeps no greenlet out.
         try:
             thread.start()
         except RuntimeError:  # the system gives no more threads, or Python is on its way out; the next wake tries again
-            return False
-        self._thread = thread
-        return True
+            self._thread, self.awake = None, False
+        else:
+            _watch_the_end()
 
     def flush(self, timeout: float) -> bool:
         """Have the work done now.
@@ -111,7 +115,7 @@ class Background:
             thread, self._thread = self._thread, None
             self.awake = False
             self._turn.notify_all()
-        if thread is not None:
+        if thread is not None and thread.ident is not None:  # else it ends as soon as it starts
             thread.join(max(0.0, deadline - monotonic()))
         return thread is None or not thread.is_alive()
 
@@ -156,16 +160,32 @@ _living: WeakSet[Background] = WeakSet()
 
 @cache
 def _watch_the_process() -> None:
-    os.register_at_fork(after_in_child=_begin_anew_in_child)
+    if hasattr(os, "register_at_fork"):  # Windows has no fork
+        os.register_at_fork(after_in_child=_begin_anew_in_child)
     atexit.register(_finish_at_exit)
 
 
+@cache
+def _watch_the_end() -> None:
+    """Finish at the end of a child of multiprocessing, too: where it was forked it never comes to what atexit has.
+
+    When it was forked would be too soon: what was registered by then is forgotten in the child.
+    """
+    if "multiprocessing.process" in sys.modules:
+        from multiprocessing import parent_process, util
+
+        if parent_process() is not None:
+            util.Finalize(None, _finish_at_exit, exitpriority=100)  # before what the work may need is taken away
+
+
 def _begin_anew_in_child() -> None:
+    _watch_the_end.cache_clear()
     for background in list(_living):
         background.begin_anew()
 
 
 def _finish_at_exit() -> None:
+    atexit.unregister(_finish_at_exit)  # a child that was spawned would come by twice
     deadline = monotonic() + EXIT_SECONDS
     for background in list(_living):
         background.flush(max(0.0, deadline - monotonic()))

@@ -34,8 +34,17 @@ DEFAULT_OVERLAP = timedelta(hours=1)
 
 # Of the whole process: two issuers over one store count the same tokens.
 _counting = Lock()
-if hasattr(os, "register_at_fork"):  # a child of a fork in the middle of a count must be able to count as well
-    os.register_at_fork(before=_counting.acquire, after_in_parent=_counting.release, after_in_child=_counting.release)
+
+
+def _count_anew() -> None:
+    global _counting
+    _counting = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    # A child of a fork in the middle of a count must be able to count as well. The fork does not wait for the count: it
+    # may hold the locks of a store, which whoever counts is waiting for.
+    os.register_at_fork(after_in_child=_count_anew)
 
 
 class Issuer:

@@ -204,3 +204,22 @@ os.waitpid(child, 0)
 """
 
     assert sorted(run(program)) == ["child after the fork", "parent before the fork"]
+
+
+def test_a_child_of_multiprocessing_finishes_the_work() -> None:
+    """A child that multiprocessing forked never comes to what is registered for exit; its work is done all the same."""
+    program = """
+import multiprocessing
+
+def work_there():
+    global who
+    who = "child"
+    add("in the child")
+
+add("before the fork")
+child = multiprocessing.get_context("fork").Process(target=work_there)
+child.start()
+child.join()
+"""
+
+    assert sorted(run(program)) == ["child in the child", "parent before the fork"]

@@ -20,6 +20,7 @@ import pytest
 
 import patmiddleware.errors
 from patmiddleware.backends.file import FileStore
+from patmiddleware.errors import BackendUnavailable
 from patmiddleware.interfaces import Add, Change, Remove, Replace
 from patmiddleware.model import Secret, Token
 
@@ -254,6 +255,104 @@ def test_a_process_may_fork_while_its_threads_write(tmp_path: Path) -> None:
     done = run(FORK, tmp_path / "tokens.jsonl")
 
     assert (done.stdout, done.stderr) == ("[0, 0, 0, 0, 0, 0] 457 457\n", "")
+
+
+def test_a_file_that_was_cut_is_no_older_one(tmp_path: Path) -> None:
+    """What was read once does not vanish by a cut in the middle of a line; it comes back with what was cut off."""
+    path = tmp_path / "tokens.jsonl"
+    store = FileStore(path)
+    for name in ("a", "b"):
+        store.add(Token(id=name, owner="alice"), name)
+    whole = path.read_bytes()
+
+    os.truncate(path, len(whole) - 10)
+    with pytest.raises(BackendUnavailable, match="line 3: it ends too early"):
+        store.find(Secret("b"))
+    with pytest.raises(BackendUnavailable):
+        store.revision()
+    path.write_bytes(whole)
+
+    assert store.find(Secret("b")) is not None
+
+
+FORK_IN_A_COUNT = """
+import os, sys, threading, time
+from patmiddleware.issuer import Issuer, IssuerLimits
+from patmiddleware.backends.file import FileStore
+
+class SlowStore(FileStore):
+    def add(self, token, secret):
+        counted.set()
+        time.sleep(0.5)  # the fork below begins
+        super().add(token, secret)
+
+store, counted = SlowStore(sys.argv[1]), threading.Event()
+issuer = Issuer(store, limits=IssuerLimits(maximum_per_owner=9))
+thread = threading.Thread(target=issuer.mint, kwargs={"owner": "alice", "name": "parent"}, daemon=True)
+thread.start()
+counted.wait()
+pid = os.fork()
+if not pid:
+    issuer.mint(owner="alice", name="child")
+    os._exit(0)
+thread.join()
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), sorted(token.name for token in store.list()))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="platform: there is no fork")
+def test_a_process_may_fork_while_it_counts_the_tokens_of_an_owner(tmp_path: Path) -> None:
+    """Who counts wants the locks that a fork holds, and does not keep the fork from ending; the child counts, too."""
+    done = run(FORK_IN_A_COUNT, tmp_path / "tokens.jsonl")
+
+    assert (done.stdout, done.stderr) == ("0 ['child', 'parent']\n", "")
+
+
+FORKS = """
+import os, threading, time
+from patmiddleware.backends.file.forks import hold_while_forking
+
+class SlowLock:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.acquire = self.lock.acquire
+
+    def release(self):
+        self.lock.release()
+        time.sleep(0.2)  # the other fork goes on
+
+class Owner:
+    locks = (SlowLock(), SlowLock())
+
+def look():
+    time.sleep(0.3)
+    held.append(all(lock.lock.locked() for lock in Owner.locks))
+
+held, owner = [], Owner()
+os.register_at_fork(before=look)  # what is registered first comes last
+hold_while_forking(owner)
+
+def fork():
+    pid = os.fork()
+    if not pid:
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+threads = [threading.Thread(target=fork) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(held)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="platform: there is no fork")
+def test_threads_may_fork_at_the_same_time() -> None:
+    """Each lets go of the locks that it holds itself, and of no other's."""
+    done = run(FORKS)
+
+    assert (done.stdout, done.stderr) == ("[True, True, True]\n", "")
 
 
 if __name__ == "__main__":

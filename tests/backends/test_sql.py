@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import stat
@@ -656,3 +657,17 @@ def test_a_forked_process_has_connections_of_its_own(file: Path) -> None:
     """
 
     assert python(script, file) == "101\n"
+
+
+def test_a_store_that_is_gone_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A process may open and close as many as it likes: what watches for a fork is there once."""
+
+    def open_and_close(times: int) -> int:
+        for _ in range(times):
+            SQLStore(f"sqlite:///{tmp_path}/t.db").close()
+        gc.collect()
+        return len(gc.get_objects())
+
+    before = open_and_close(10)
+
+    assert open_and_close(50) - before < 50

@@ -84,7 +84,7 @@ class TokenCache:
             with self._flights.of(key) as turn:
                 # Whoever was within before may have found it; whoever revoked since has changed the revision.
                 entry = self._fresh(key, wall) or turn.found
-                if entry is None or entry.revision != self.freshness.revision(self._monotonic(), wall):
+                if entry is None or not (turn.later or self._is_fresh(entry, wall)):
                     entry = turn.land(self._look_up(key, secret, wall))
                 return entry
         except BackendUnavailable:
@@ -101,6 +101,9 @@ class TokenCache:
             if entry is not None and entry.revision == revision and entry.holds(mono, wall):
                 return entry
         return None
+
+    def _is_fresh(self, entry: Entry[Token | None], wall: float) -> bool:
+        return entry.revision == self.freshness.revision(self._monotonic(), wall)
 
     def _look_up(self, key: bytes, secret: Secret, wall: float) -> Entry[Token | None]:
         watch(self._reader)

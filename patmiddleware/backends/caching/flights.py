@@ -33,6 +33,7 @@ class Turn(Generic[V]):
 
     Attributes:
         found: what the look-up found that this one waited for, though it may be kept no longer; else None.
+        later: whether that look-up began after this one came, and so is as fresh as one of its own.
     """
 
     def __init__(self, flight: _Flight, joined: float) -> None:
@@ -40,6 +41,7 @@ class Turn(Generic[V]):
         # What was asked for long before this one came says nothing about now.
         recent = flight.landed is not None and joined - flight.landed[0] < RECENT
         self.found: V | None = flight.landed[1] if recent and flight.landed else None  # type: ignore[assignment]
+        self.later = flight.landed is not None and joined <= flight.landed[0]
 
     def land(self, found: V) -> V:
         """Hand what was found to those who wait."""

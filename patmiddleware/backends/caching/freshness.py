@@ -37,7 +37,6 @@ class Freshness:
     def __init__(self, reader: TokenReader, settings: CacheSettings, monotonic: Clock = _monotonic) -> None:
         self._ask = _Question(reader.revision) if isinstance(reader, Revisioned) else None
         self._settings, self._monotonic = settings, monotonic
-        self._asking = threading.Lock()
         self._failures = 0
         self._failed = ""
         self.answer = 0
@@ -57,6 +56,12 @@ class Freshness:
         """
         return self.answer if self.due.holds(mono, wall) and here.count == self.seen else self._refresh(wall)
 
+    @property
+    def _asking(self) -> threading.Lock:
+        # Made when it is first needed: who asks waits, and gevent patches Python only in the worker that was forked.
+        lock: threading.Lock = self.__dict__.setdefault("_lock", threading.Lock())
+        return lock
+
     def age(self, wall: float) -> float:
         """Give the seconds since the last answer, by the clock that says more."""
         mono_then, wall_then = self._answered
@@ -75,8 +80,9 @@ class Freshness:
         overdue = self.age(wall) >= BOUND or here.count != self.seen
         must_wait = overdue and not (self._failed and self.serves(wall))
         failures = self._failures
+        asking = self._asking
         # Whoever asks is done within the bound, but on a busy machine not to the moment.
-        if not self._asking.acquire(must_wait, 2 * BOUND if must_wait else -1):
+        if not asking.acquire(must_wait, 2 * BOUND if must_wait else -1):
             if must_wait and not self.serves(wall):
                 raise BackendUnavailable("the store's revision is still being asked for")
             return self.answer
@@ -87,7 +93,7 @@ class Freshness:
                 return self.answer
             raise
         finally:
-            self._asking.release()
+            asking.release()
 
     def _ask_once(self, wall: float, failures: int) -> int:
         if self.due.holds(self._monotonic(), wall) and here.count == self.seen:

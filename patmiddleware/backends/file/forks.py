@@ -20,6 +20,7 @@ class Guarded(Protocol):
 
 _guarded: WeakSet[Guarded] = WeakSet()
 _held: list[Lock] = []
+_forking = Lock()  # by one thread at a time: another one's locks must not be let go
 
 
 def hold_while_forking(owner: Guarded) -> None:
@@ -35,6 +36,7 @@ def _watch_the_process() -> None:
 
 
 def _hold() -> None:
+    _forking.acquire()
     for owner in list(_guarded):
         for lock in owner.locks:
             lock.acquire()
@@ -44,3 +46,4 @@ def _hold() -> None:
 def _let_go() -> None:
     while _held:
         _held.pop().release()
+    _forking.release()

@@ -170,11 +170,25 @@ class TokenFile:
         self._journal, self._last_good = None, before
         now = self._read_whole(journal)
         if before and before is not now and not _alike(before, now):
-            if os.path.samestat(before.seen, now.seen):
-                now = self._standing_still(now)
-            if now.revision + self._raised <= self._told:
-                self._raised = self._told + 1 - now.revision
+            now = self._judged(before, now)
         self._journal, self._bad, self._last_good = now, None, None
+        return now
+
+    def _judged(self, before: Journal, now: Journal) -> Journal:
+        """Give what another file than before holds, or the same one written anew, once it is known to be whole.
+
+        Raises:
+            LineError: when it ends within a line that stood there whole.
+        """
+        if os.path.samestat(before.seen, now.seen):
+            now = self._standing_still(now)
+            if now.revision < before.revision and now.offset < now.seen.st_size:
+                # No crash of a writer leaves this: it would be a revocation that is lost, or a token, in silence.
+                error = LineError(now.number + 1, "it ends too early, and was whole before")
+                self._bad = (now.seen, error)
+                raise error
+        if now.revision + self._raised <= self._told:
+            self._raised = self._told + 1 - now.revision
         return now
 
     def _standing_still(self, now: Journal) -> Journal:

@@ -6,6 +6,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from urllib.parse import unquote
 
 import sqlalchemy as sa
@@ -159,13 +160,22 @@ def _words(database: Database) -> Iterator[None]:
 
 def leave_to_parent(engine: sa.Engine) -> None:
     """Let a forked child open connections of its own; closing those of the parent would take its locks away."""
-    seen = weakref.ref(engine)
-    inherited: list[object] = []
+    _engines.add(engine)
+    _watch_the_process()
 
-    def forget() -> None:
-        if (engine := seen()) is not None:
-            inherited.append(engine.pool)
-            engine.dispose(close=False)
 
+_engines: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
+_inherited: list[object] = []
+
+
+@cache
+def _watch_the_process() -> None:
+    # Once, not for each engine: what is registered there is never forgotten.
     if hasattr(os, "register_at_fork"):  # Windows has no fork
-        os.register_at_fork(after_in_child=forget)
+        os.register_at_fork(after_in_child=_forget_in_child)
+
+
+def _forget_in_child() -> None:
+    for engine in list(_engines):
+        _inherited.append(engine.pool)
+        engine.dispose(close=False)
