@@ -14,6 +14,8 @@ _Loader = TypeVar("_Loader")
 
 # RFC 3986, section 3.1; what does not look so is not shown: it may hold a password.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+# What is spoken of by another name than it is written by.
+_OTHER_NAMES = {"mariadb": "mysql"}
 
 
 def choose(address: str, loaders: Mapping[str, _Loader], what: str) -> _Loader:
@@ -34,7 +36,7 @@ def choose(address: str, loaders: Mapping[str, _Loader], what: str) -> _Loader:
     # SQLAlchemy's addresses may name a driver, as in mysql+pymysql:
     kind = scheme.lower().partition("+")[0]
     if kind not in loaders:
-        [near] = get_close_matches(kind, loaders, n=1, cutoff=0.0)
+        [near] = get_close_matches(_OTHER_NAMES.get(kind, kind), loaders, n=1, cutoff=0.0)
         raise ConfigurationError(f"there is no kind of {what} named {scheme!r}", setting=what, hint=f"try {near}:")
     return loaders[kind]
 

@@ -56,6 +56,7 @@ def test_what_is_neither_is_refused(given: object) -> None:
     [
         ("sqlit:///tokens.db", "try sqlite:"),
         ("postgres://db", "try postgresql:"),
+        ("mariadb+pymysql://db/tokens", "try mysql:"),
         ("memroy:", "try memory:"),
         ("static:owners.toml", "try "),
         ("tokens.db", "one of memory:, file:, sqlite:"),
