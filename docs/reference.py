@@ -12,7 +12,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from inspect import getclosurevars
+from inspect import getclosurevars, unwrap
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,7 @@ KINDS: Mapping[object, str] = {
 
 def kind(reader: Any) -> str:
     """Say what a reader takes."""
+    reader = unwrap(reader)
     if reader in KINDS:
         return KINDS[reader]
     found = getclosurevars(reader).nonlocals
@@ -97,8 +98,9 @@ def one_table(name: str, reader: Any, words: Mapping[str, Any]) -> Iterator[str]
     if gone := words.keys() - found["readers"].keys() - {""}:
         raise LookupError(f"docs/settings.toml tells of settings of {name} that there are not: {gone}")
     yield f"### `[{name}]`\n\n{words['']}\n\n| setting | takes | default | |\n| --- | --- | --- | --- |"
-    within = {one: its for one, its in found["readers"].items() if its.__qualname__.startswith("table.")}
-    for one, its in found["readers"].items():
+    readers = {one: unwrap(its) for one, its in found["readers"].items()}
+    within = {one: its for one, its in readers.items() if its.__qualname__.startswith("table.")}
+    for one, its in readers.items():
         if one not in within and one != "upstreams":
             default = "**needed**" if one in found["required"] else shown(known.get(one), kind(its))
             yield f"| `{one}` | {kind(its)} | {default} | {words[one]} |"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 from typing import TypeVar
 
@@ -59,6 +60,7 @@ def judged(read: Reader[T], check: Callable[[T], object], table: str) -> Reader[
         table: that the setting is in.
     """
 
+    @wraps(read)
     def read_and_judge(value: object, place: Place) -> T:
         found = read(value, place)
         with blamed(table):
