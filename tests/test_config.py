@@ -887,9 +887,22 @@ def test_a_group_that_nobody_has_by_this_name_is_told(
     assert [each.id for each in found if each.setting == "policy" and group in each.message] == ["PAT-E105"] * told
 
 
-@pytest.mark.parametrize(("text", "problems"), OPENED.values(), ids=OPENED)
-def test_what_can_not_be_opened_is_told_at_once(write: Write, text: str, problems: list[tuple[str, str]]) -> None:
+NEEDED = {
+    "settings of JWTs that are not there": "jwt",
+    "settings of JWTs that can't be": "jwt",
+    "carrier, before upstreams": "forward",
+    "all addresses of an upstream": "forward",
+    "of several upstreams, the one that is wrong": "forward",
+    "two upstreams at one place": "forward",
+}
+
+
+@pytest.mark.parametrize("case", OPENED)
+def test_what_can_not_be_opened_is_told_at_once(write: Write, case: str) -> None:
     """Store, directory, policy, application and options are judged together with the file."""
+    if case in NEEDED:
+        pytest.importorskip("urllib3", reason=f"needs the extra {NEEDED[case]}")
+    text, problems = OPENED[case]
     write(APP, "own_app.py")
 
     with pytest.raises(ConfigurationError) as caught:

@@ -77,12 +77,16 @@ def test_readme_says_how_to_run_the_tests() -> None:
 
 
 def test_ci_runs_every_environment() -> None:
-    """No environment of tox stands there that CI doesn't run; Python 3.11 has the README's own command."""
+    """No environment of tox stands there that CI doesn't run.
+
+    Python 3.11 has the README's own command, and 3.12 the lowest versions.
+    """
     listed = set(settings("tox.ini")["tox"]["env_list"].split(", "))
     run = re.search(r"tox run .*-e (\S+)", read(".ci/run"))
 
     assert run is not None
-    assert set(run[1].split(",")) | {"py311"} == listed
+    assert set(run[1].split(",")) | {"py311", "py312"} == listed
+    assert settings("tox.ini")["testenv:lowest"]["base_python"] == "py312"
 
 
 def test_every_reason_has_a_row_in_reject() -> None:

@@ -38,11 +38,12 @@ class TestPostgreSQL(TokenStoreContract):
     peppers: tuple[bytes, ...] = ()
 
     @pytest.fixture(autouse=True)
-    def _server(self, postgresql_server: PostgreSQLServer) -> None:
-        self.server = postgresql_server
+    def _server(self, postgresql_server: PostgreSQLServer) -> Iterator[None]:
+        with postgresql_server.lending() as self.lend:
+            yield
 
     def make_store(self) -> SQLStore:
-        self.address = self.server.new_database()
+        self.address = self.lend()
         return SQLStore(self.address, peppers=self.peppers)
 
     def make_second(self, store: TokenStore) -> SQLStore:
@@ -61,11 +62,12 @@ class TestMariaDB(TokenStoreContract):
     peppers: tuple[bytes, ...] = ()
 
     @pytest.fixture(autouse=True)
-    def _server(self, mariadb_server: MariaDBServer) -> None:
-        self.server = mariadb_server
+    def _server(self, mariadb_server: MariaDBServer) -> Iterator[None]:
+        with mariadb_server.lending() as self.lend:
+            yield
 
     def make_store(self) -> SQLStore:
-        self.address = self.server.new_database()
+        self.address = self.lend()
         return SQLStore(self.address, peppers=self.peppers)
 
     def make_second(self, store: TokenStore) -> SQLStore:

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -18,6 +18,9 @@ _POSTGRESQL = [f"/usr/lib/postgresql/{version}/bin" for version in range(20, 12,
 _numbers = count()
 
 
+_EMPTY = ("DELETE FROM patmw_use", "DELETE FROM patmw_token", "UPDATE patmw_revision SET value = 0")
+
+
 class DatabaseServer(Service):
     """A server with many databases.
 
@@ -27,12 +30,31 @@ class DatabaseServer(Service):
 
     port: int
     address: str
+    _spare: list[str]
 
     def new_database(self) -> str:
         """Make an empty database, and give its address as a store."""
         name = f"pat{os.getpid()}_{next(_numbers)}"
         self.run(f"CREATE DATABASE {name}")
         return self.address.format(name)
+
+    @contextmanager
+    def lending(self) -> Iterator[Callable[[], str]]:
+        """Give what gives addresses as :meth:`new_database` does, or those of stores that were lent before and emptied.
+
+        To make the tables takes longer than most that is done with them.
+        """
+        lent: list[str] = []
+
+        def lend() -> str:
+            lent.append(self._spare.pop() if self._spare else self.new_database())
+            return lent[-1]
+
+        yield lend
+        for address in lent:
+            for statement in _EMPTY:
+                self.run(statement, address.rpartition("/")[2])
+        self._spare += lent
 
     def run(self, statement: str, database: str | None = None) -> list[tuple[object, ...]]:
         """Run a statement as the administrator, and give its rows."""
@@ -93,7 +115,7 @@ def postgresql(*, options: tuple[str, ...] = ()) -> Iterator[PostgreSQLServer]:
         log = home / "log"
         log.touch(mode=0o666)
         server = PostgreSQLServer(_as_postgres(command), log, lambda: _answers_postgresql(port), ending=signal.SIGINT)
-        server.port, server.address = port, f"postgresql://postgres@{HOST}:{port}/{{}}"
+        server.port, server.address, server._spare = port, f"postgresql://postgres@{HOST}:{port}/{{}}", []
         try:
             server.start()
             yield server
@@ -140,9 +162,9 @@ def mariadb() -> Iterator[MariaDBServer]:
             "--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=8M",
         ]  # fmt: skip
         server = MariaDBServer(command, Path(home / "log"), lambda: listens(port))
-        server.port, server.address = port, f"mysql://root@{HOST}:{port}/{{}}"
+        server.port, server.address, server._spare = port, f"mysql://root@{HOST}:{port}/{{}}", []
         try:
             server.start()
             yield server
         finally:
-            server.stop()
+            server.kill()  # to end in order it would write for a minute what is thrown away

@@ -139,9 +139,19 @@ class _Bounded(pymysql.Connection):
 
     # The driver's, of which its types don't tell.
     _read_timeout: float
+    _sock: Any
     _rfile: Any
     _force_close: Callable[[], None]
     _until = 0.0
+    _unverified: Any = None
+
+    def _create_ssl_ctx(self, sslp: Any) -> Any:
+        """Give what TLS is spoken by. Without options nobody is verified, so authorities are read once and for all."""
+        if sslp:
+            return super()._create_ssl_ctx(sslp)  # type: ignore[misc]  # nor of this
+        if _Bounded._unverified is None:
+            _Bounded._unverified = super()._create_ssl_ctx(sslp)  # type: ignore[misc]  # nor of this
+        return _Bounded._unverified
 
     def connect(self, sock: Any = None) -> None:
         """Connect, which is waited for as the connection itself is, and not as an answer."""
@@ -172,6 +182,8 @@ class _Bounded(pymysql.Connection):
             self._break(error)
 
     def _read_bytes(self, size: int) -> bytes:
+        if self._sock.gettimeout() is None:  # an older driver leaves that to each piece that is read
+            self._sock.settimeout(self._read_timeout)
         read = b""
         while len(read) < size:
             if monotonic() > self._until:
