@@ -90,7 +90,7 @@ class StoreSharing(StoreRaces):
     def test_a_use_never_undoes_a_change(self) -> None:
         """However a use and a revocation meet, the revocation stays: last use is written, and nothing else."""
         store = self.store_of(*(sample_token(f"t{number}") for number in range(10)))
-        done = Event()
+        written, done = Event(), Event()
 
         def act(number: int) -> bool:
             if number:
@@ -98,9 +98,12 @@ class StoreSharing(StoreRaces):
                 while not done.is_set():
                     turn += 1
                     store.record_use({f"t{one}": Use(NOON + timedelta(seconds=turn)) for one in range(10)})
+                    written.set()
                 return True
             try:
                 for one in range(10):
+                    written.wait(10)  # so that each revocation meets another use
+                    written.clear()
                     _revoke(store, f"t{one}")
             finally:
                 done.set()
