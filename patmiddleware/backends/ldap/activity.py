@@ -33,8 +33,9 @@ def is_active(entry: Mapping[str, Values], now: float, lockout_duration: float |
     Returns:
         False also where one of them has several values, or one that can't be read.
     """
-    # RFC 4512, section 2.5: a name may have options behind it, and says the same with them.
-    there = {name.partition(";")[0] for name in entry}
+    # RFC 4512, section 2.5: a name may have options behind it, and says the same with them. Few have any: once joined,
+    # all are looked through in one go.
+    there = {name.partition(";")[0] for name in entry} if ";" in "".join(entry) else entry.keys()
     return all(_holds(name, entry, now, lockout_duration) for name in _RULES.keys() & there)
 
 

@@ -185,9 +185,9 @@ class Connection:
         """
         direct, timeout = self._direct, self._timeout
         message = direct.search_ext(base, scope, filter, attributes, 0, None, None, timeout, limit)
-        kind, data, *_ = direct.result4(message, 1, timeout, 0, 0, 0)
-        _expect(ldap.RES_SEARCH_RESULT, kind)
-        return [(dn, values) for dn, values in data if dn is not None]
+        answer = direct.result4(message, 1, timeout, 0, 0, 0)
+        _expect(ldap.RES_SEARCH_RESULT, answer[0])
+        return [(dn, values) for dn, values in answer[1] if dn is not None]
 
     def who(self) -> str | None:
         """Give the identity that the server takes us for (RFC 4532), as ``dn:…`` or ``u:…``; empty: nobody.

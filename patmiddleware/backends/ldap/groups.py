@@ -156,6 +156,6 @@ def _named(value: bytes, root: DN, attribute: str) -> Group | None:
 
 def _member_of(entry: Mapping[str, Sequence[bytes]]) -> Sequence[bytes]:
     # Active Directory gives very many values in pieces, under names such as memberOf;range=0-1499.
-    if any(name.startswith(_IN_PIECES) for name in entry):
+    if ";" in "".join(entry) and any(name.startswith(_IN_PIECES) for name in entry):
         raise BackendUnavailable("somebody is in too many groups for memberOf: set groups to search")
     return entry.get(_MEMBER_OF, ())
