@@ -87,6 +87,7 @@ def test_what_is_denied_may_be_told_at_once(tmp_path: Path) -> None:
         '["sqlite:///tokens.db", "memory:", "jwt:keys.json"]',
         '"chain:sqlite:///tokens.db memory: jwt:keys.json"',
         '["sqlite:///tokens.db", "Chain:memory: jwt:keys.json"]',
+        '"chain:sqlite:///tokens.db chain:memory: chain:jwt:keys.json"',
     ],
 )
 def test_a_chain_may_be_written_as_one_address(tmp_path: Path, url: str) -> None:

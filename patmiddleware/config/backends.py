@@ -109,8 +109,10 @@ def addresses(value: object, place: Place) -> tuple[str, ...]:
 
 
 def _links(given: str, place: Place) -> list[str]:
-    links = given.partition(":")[2].split() if kind_of(given) == "chain" else []
-    return [_STORE_ADDRESS(link, place) for link in links]
+    """Give the addresses that a ``chain:`` is of, also of one within it; none for any other address."""
+    words = given.split() if kind_of(given) == "chain" else []
+    links = [word.partition(":")[2] if kind_of(word) == "chain" else word for word in words]
+    return [_STORE_ADDRESS(link, place) for link in links if link]
 
 
 def kind_of(address: str) -> str:

@@ -17,7 +17,7 @@ from ..errors import ConfigurationError, Problem
 from ..issuer import IssuerLimits
 from ..passwords import PasswordSettings
 from ..session import SessionSettings
-from .backends import KINDS, DirectorySettings, StoreSettings
+from .backends import KINDS, DirectorySettings, StoreSettings, kind_of
 from .cautions import unwise
 from .tables import TABLES, AuditSettings, MiddlewareSettings, PolicySettings, ServerSettings, VaultSettings
 from .upstreams import AppSettings
@@ -153,8 +153,8 @@ def _contradictions(config: Config) -> Iterator[Problem]:
 
 def _without_their_store(store: StoreSettings) -> Iterator[Problem]:
     """Give the tables with settings of a kind of store that there is none of."""
-    there = {url.partition(":")[0].lower() for url in store.url}
+    there = set(map(kind_of, store.url))
     for kind in KINDS:
-        if getattr(store, kind) and there.isdisjoint((kind, "chain")):
+        if getattr(store, kind) and kind not in there:
             message = f"is there, but no address in store.url begins with {kind}:"
             yield Problem(CONTRADICTION, f"store.{kind}", message, "add the address, or remove the table")
