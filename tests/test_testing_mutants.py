@@ -37,13 +37,19 @@ from patmiddleware.tokens import digest_to_store
 # A broken class, the promise that it breaks, and what that test takes.
 Mutant = tuple[Callable[..., Any], str, tuple[Any, ...]]
 
+RUNS = 10  # for a race may be won on a busy machine, though not for ever
+
 
 def assert_fails(contract: object, promise: str, arguments: tuple[Any, ...]) -> None:
-    """The test of a promise fails, by an assertion or by what the backend raised."""
-    with pytest.raises((Exception, pytest.fail.Exception)) as caught:
-        getattr(contract, promise)(*arguments)
-
-    assert not isinstance(caught.value, AttributeError | NotImplementedError), "the mutant itself is wrong"
+    """The test of a promise fails in one of a few runs, by an assertion or by what the backend raised."""
+    for _ in range(RUNS):
+        try:
+            getattr(contract, promise)(*arguments)
+        except (AttributeError, NotImplementedError) as error:
+            pytest.fail(f"the mutant itself is wrong: {error!r}")
+        except (Exception, pytest.fail.Exception):
+            return
+    pytest.fail("the contract did not find it")
 
 
 # -- readers

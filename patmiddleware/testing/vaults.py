@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from threading import Event
 
 import pytest
 
@@ -215,15 +216,17 @@ class VaultContract:
 
     def test_two_may_put_for_one_owner_at_once(self) -> None:
         """Neither call fails, and whoever asks meanwhile or later gets one of the two credentials, whole."""
-        vault, writing = self.make_vault(), {0, 1}
+        vault, writing, looked = self.make_vault(), {0, 1}, Event()
         lawful = [(f"kind{number}", {"a": str(number), "b": str(number)}) for number in writing]
         vault.put("alice", JIRA, UpstreamCredential(*lawful[0]))
 
         def put_or_get(number: int) -> bool:
             if number > 1:
-                return _whole(vault, lawful, while_true=writing)
+                return _whole(vault, lawful, looked, while_true=writing)
             try:
                 for _ in range(10):
+                    looked.wait(1)  # so that each credential meets another look
+                    looked.clear()
                     vault.put("alice", JIRA, UpstreamCredential(*lawful[number]))
             finally:
                 writing.discard(number)
@@ -269,11 +272,14 @@ def _facts(credential: UpstreamCredential | None) -> tuple[str, dict[str, str]] 
     return None if credential is None else (credential.kind, dict(credential.values))
 
 
-def _whole(vault: Vault, lawful: Sequence[tuple[str, dict[str, str]]], *, while_true: Collection[int]) -> bool:
-    """Ask again and again, and say whether all that came was lawful."""
+def _whole(
+    vault: Vault, lawful: Sequence[tuple[str, dict[str, str]]], looked: Event, *, while_true: Collection[int]
+) -> bool:
+    """Ask again and again, tell of each look, and say whether all that came was lawful."""
     whole = True
     while while_true:
         whole = _facts(vault.get("alice", JIRA)) in lawful and whole
+        looked.set()
     return whole
 
 
