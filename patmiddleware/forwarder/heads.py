@@ -1,11 +1,11 @@
-"""How the head of an answer is read: strictly, and in a third of the time that :mod:`http.client` takes, or less."""
+"""How an answer's head and chunks are read: strictly, and a head in a third of :mod:`http.client`'s time, or less."""
 
 from __future__ import annotations
 
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.client import (
     BadStatusLine,
     HTTPException,
@@ -15,6 +15,7 @@ from http.client import (
     RemoteDisconnected,
     UnknownProtocol,
 )
+from time import monotonic
 from typing import Any, BinaryIO
 
 LINE = 65_536
@@ -26,12 +27,14 @@ _STATUS = re.compile(rb"(HTTP/[0-9]\.[0-9]) ([1-9][0-9][0-9])(?: ([^\r\n]*))?\r?
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\n]*)\n")
 _FOLD = re.compile(r"[ \t\r]*\n[ \t]+")
 _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
 BODILESS = frozenset((204, 304))
 """What ends with its head, whatever that says (RFC 9112, section 6.3)."""
 _EMPTY = 204
 _SWITCHED = 101
 _KEPT = 11
 """The version that keeps connections, as :mod:`http.client` has it."""
+_NO_TIME = 1e-6  # seconds; none at all would mean "do not wait", which is no timeout
 _SHOWN = 80  # characters of a line that is none, in a message
 
 
@@ -57,10 +60,12 @@ class StrictResponse(HTTPResponse):
 
         Raises:
             HTTPException: for one that is none, or too long.
+            TimeoutError: when the whole of it is not there within the socket's timeout.
         """
         for _ in range(_INTERIM):
-            version, status, reason = _status(self.fp)
-            message = _message(self.fp)
+            with self._in_time():
+                version, status, reason = _status(self.fp)
+                message = _message(self.fp)
             if not 100 <= status < 200 or status == _SWITCHED:
                 break
         else:
@@ -69,6 +74,51 @@ class StrictResponse(HTTPResponse):
         self.version = _version(version)
         self.headers = self.msg = message
         self._frame()
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """Have all reads together take no longer than the socket's timeout: bytes may come one by one."""
+        wire, raw, seconds = self._wire, self.fp.raw, self._wire.gettimeout()
+        if seconds is None:
+            yield
+            return
+        until, read = monotonic() + seconds, raw.readinto
+
+        def read_in_time(buffer: memoryview) -> int | None:
+            wire.settimeout(max(until - monotonic(), _NO_TIME))
+            return read(buffer)
+
+        raw.readinto = read_in_time  # type: ignore[method-assign]
+        yield
+        del raw.readinto
+        wire.settimeout(seconds)
+
+    def _get_chunk_left(self) -> int | None:
+        """Give the bytes that are left of a chunk, of the next one after its end; None: that was the last.
+
+        Raises:
+            HTTPException: where there is no end, or no size (RFC 9112, section 7.1).
+            TimeoutError: when the size is not there within the socket's timeout.
+        """
+        if self.chunk_left:
+            return self.chunk_left
+        with self._in_time():
+            self.chunk_left = self._next_size() or None
+        if self.chunk_left is None:
+            self._close_conn()
+        return self.chunk_left
+
+    def _next_size(self) -> int:
+        """Read up to the first byte of the next chunk, or the end: what follows the last one is not passed on."""
+        if self.chunk_left is not None and self.fp.read(2) != b"\r\n":
+            raise HeadError("a chunk does not end where its size says")
+        found = _SIZE.fullmatch(self.fp.readline(LINE + 1))
+        if found is None:
+            raise HeadError("a chunk has no size")
+        size = int(found[1], 16)
+        if size == 0:
+            _block(self.fp)
+        return size
 
     def _frame(self) -> None:
         """Say where the body ends. Whether it is said in one way only, the transport judges."""

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError, UpstreamError, UpstreamTimeout
 from ..interfaces import Headers, UpstreamRequest, UpstreamResponse
-from .heads import BODILESS, StrictResponse
+from .heads import StrictResponse
 
 try:
     import urllib3
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 
 PIECE = 65_536
-_CHUNK = 16_384
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))  # RFC 9110, section 9.2.2
 _ADDED = ("User-Agent", "Accept-Encoding")  # by urllib3, where they are missing
 _NEVER = urllib3.Retry(False, redirect=False)
@@ -52,7 +51,8 @@ class PooledTransport:
         upstream: http or https address; its path is not looked at.
         connections: kept at most, in one process; a request waits for one to come free, up to ``connect_timeout``.
         connect_timeout: seconds for reaching the server.
-        timeout: seconds for each wait: for the answer to begin, for the next piece of it, for a piece to be taken.
+        timeout: seconds for each wait: for the whole head of the answer, for the next piece of its body, for a piece to
+            be taken.
         ca_file: PEM file of the only authorities that may vouch for the server; None: those of the system.
         fingerprint: SHA-256 of the server's certificate, in hex: with it no other is taken, and no authority asked
             unless ``ca_file`` is given.
@@ -192,9 +192,6 @@ class _Answer:
 
     def _pieces(self) -> Iterator[bytes]:
         raw = self._raw
-        if self.status not in BODILESS and raw.headers.get("Transfer-Encoding", "").lower() == "chunked":
-            yield from raw.read_chunked(_CHUNK, decode_content=False)
-            return
         # As it comes: stream() would wait until a whole piece is full.
         while piece := raw.read1(PIECE, decode_content=False):
             yield piece

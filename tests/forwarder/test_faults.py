@@ -112,6 +112,7 @@ def reset_by_client(connection: socket.socket) -> None:
 REFUSING = {
     "never answers": (stall(), 504),
     "stops in the head": (stall(HEAD), 504),
+    "drips its head": (say(HEAD, *[b"x"] * 400, pause=0.05), 504),
     "resets": (reset(), 502),
     "resets in the head": (reset(HEAD), 502),
     "closes": (say(), 502),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import socket
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPException, HTTPResponse, parse_headers
+from threading import Event
 
 import pytest
 from hypothesis import given
@@ -171,3 +173,99 @@ def test_chunks_of_the_version_that_has_none_end_the_connection() -> None:
     head = b"Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"
 
     assert read(b"HTTP/1.0 200 OK\r\n" + head).will_close
+
+
+CHUNKS = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "body"),
+    [
+        (b"0\r\n\r\n", b""),
+        (b"3\r\nabc\r\n0\r\n\r\n", b"abc"),
+        (b"0003\r\nabc\r\n000\r\n\r\n", b"abc"),
+        (b"A\r\nabcdefghij\r\n0\r\n\r\n", b"abcdefghij"),
+        (b"a ;x=y\r\nabcdefghij\r\n0;z\r\nTrailer: 1\r\nOther: 2\r\n\r\n", b"abcdefghij"),
+    ],
+)
+def test_what_chunks_say(sent: bytes, body: bytes) -> None:
+    """Sizes in hexadecimal, perhaps with extensions; the body ends with the one of nothing, and what follows it."""
+    ours, theirs = socket.socketpair()
+    with closing(theirs), closing(ours):
+        theirs.sendall(CHUNKS + sent)  # and the connection stays open
+        ours.settimeout(30)
+        response = StrictResponse(ours, method="GET")
+        response.begin()
+
+        assert response.read() == body
+        assert response.isclosed()
+        assert ours.gettimeout() == 30
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"+3\r\nabc\r\n0\r\n\r\n",
+        b"-0\r\n\r\n",
+        b"0x3\r\nabc\r\n0\r\n\r\n",
+        b"0_3\r\nabc\r\n0\r\n\r\n",
+        b" 3\r\nabc\r\n0\r\n\r\n",
+        "٣\r\nabc\r\n0\r\n\r\n".encode(),
+        b"\r\nabc\r\n0\r\n\r\n",
+        b"3\nabc\r\n0\r\n\r\n",
+        b"3;x\ry\r\nabc\r\n0\r\n\r\n",
+        b"3\r\nabc0\r\n\r\n",
+        b"3\r\nabcd\r\n0\r\n\r\n",
+        b"3\r\nabc\n0\r\n\r\n",
+        b"3\r\nabc\r\n",
+        b"3\r\nab",
+        b"3\r\nabc\r\n0\r\n",
+        b"1" + b"0" * 16 + b"\r\n",
+        b"3;" + b"x" * 70_000 + b"\r\nabc\r\n0\r\n\r\n",
+        b"3\r\nabc\r\n0\r\n" + b"T: 1\r\n" * (MOST + 1) + b"\r\n",
+    ],
+)
+@pytest.mark.parametrize("size", [1, 65_536])
+def test_what_are_no_chunks(sent: bytes, size: int) -> None:
+    """A size that could be read in two ways, an end that is missing or elsewhere: the answer is not whole."""
+    ours, theirs = socket.socketpair()
+    with closing(theirs), closing(ours):
+        theirs.sendall(CHUNKS + sent)
+        theirs.shutdown(socket.SHUT_WR)
+        response = StrictResponse(ours, method="GET")
+        response.begin()
+
+        with pytest.raises(HTTPException):
+            _read_body(response, size)
+
+
+@pytest.mark.parametrize("before", [b"", OK, OK + b"A: ", CHUNKS, CHUNKS + b"1\r\nx\r\n0\r\n"])
+def test_what_comes_byte_by_byte_has_its_time(before: bytes) -> None:
+    """A head, a size, and what follows the last chunk must be there within the timeout, however often a byte comes."""
+    ours, theirs = socket.socketpair()
+    done = Event()
+
+    def drip() -> None:
+        theirs.sendall(before)
+        while not done.wait(0.05):
+            theirs.sendall(b"1")
+
+    with closing(theirs), closing(ours), ThreadPoolExecutor(1) as pool:
+        ours.settimeout(0.3)
+        dripping = pool.submit(drip)
+        try:
+            with pytest.raises(TimeoutError):
+                _read_all(StrictResponse(ours, method="GET"))
+        finally:
+            done.set()
+            dripping.result()
+
+
+def _read_all(response: StrictResponse) -> None:
+    response.begin()
+    _read_body(response, 1)
+
+
+def _read_body(response: StrictResponse, size: int) -> None:
+    while response.read1(size):
+        pass

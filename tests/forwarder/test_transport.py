@@ -203,15 +203,22 @@ def test_an_answer_that_is_none_is_told(answer: bytes) -> None:
         read(PooledTransport(server.url).send(get()))
 
 
-def test_pieces_come_as_they_are_sent() -> None:
-    """Nobody waits until a buffer is full."""
+@pytest.mark.parametrize(
+    ("framed", "rest"),
+    [
+        (b"Content-Length: 6\r\n\r\nabc", b"def"),
+        (b"Transfer-Encoding: chunked\r\n\r\n6\r\nabc", b"def\r\n0\r\n\r\n"),
+    ],
+)
+def test_pieces_come_as_they_are_sent(framed: bytes, rest: bytes) -> None:
+    """Nobody waits until a buffer, or a chunk, is full."""
     go = threading.Event()
 
     def script(connection: socket.socket, number: int) -> None:
         server.take(connection)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc")
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + framed)
         go.wait(10)
-        connection.sendall(b"def")
+        connection.sendall(rest)
 
     with upstream(script) as server:
         stream = PooledTransport(server.url).send(get()).stream()
