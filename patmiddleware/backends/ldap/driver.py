@@ -70,6 +70,13 @@ FAULTS = (
 )
 """What says so where the service asks; of a person's bind some of it says something about the person."""
 
+# A server whose machine is gone is given up in eleven seconds, also within a handshake, for which libldap has no bound.
+_KEEPALIVE = (
+    (ldap.OPT_X_KEEPALIVE_IDLE, 5),
+    (ldap.OPT_X_KEEPALIVE_INTERVAL, 2),
+    (ldap.OPT_X_KEEPALIVE_PROBES, 3),
+)
+
 _TRUST = "look at ca_file, and whether its certificate is for the name in the address"
 _WORDS = {
     ldap.SERVER_DOWN: "it can't be reached",
@@ -237,6 +244,7 @@ def _prepare(raw: Any, reach: Reach, tls: bool) -> None:
         (ldap.OPT_NETWORK_TIMEOUT, reach.connect_timeout),
         (ldap.OPT_TIMEOUT, reach.timeout),
         (ldap.OPT_RESTART, ldap.OPT_ON),
+        *_KEEPALIVE,
         # Over GnuTLS, which Debian's libldap has, only so is a handshake that never ends given up. Without TLS it would
         # take the bound from the connecting itself.
         (ldap.OPT_CONNECT_ASYNC, ldap.OPT_ON if tls else ldap.OPT_OFF),

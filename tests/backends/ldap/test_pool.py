@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -153,6 +153,20 @@ def test_who_waits_too_long_for_a_connection_hears_so(server: Slapd) -> None:
     assert time.monotonic() - began < TIMEOUT + SLACK
     assert shared.run(Connection.who)
     shared.close()
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_machine_that_is_gone_is_noticed(corner: Corner, secure: bool) -> None:
+    """The system asks after a silent server every few seconds, and ends the connection when nothing comes back."""
+    reach = Reach(servers=(), start_tls=secure, ca_file=corner.server.ca_file if secure else None)
+    with closing(Connection(corner.server.uri, reach, None)) as connection:
+        seen = socket.socket(fileno=connection.socket)
+        try:
+            assert seen.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            asked = [socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT]
+            assert [seen.getsockopt(socket.IPPROTO_TCP, option) for option in asked] == [5, 2, 3]
+        finally:
+            seen.detach()
 
 
 def test_a_connection_whose_answer_is_half_read_is_not_kept(server: Slapd) -> None:
