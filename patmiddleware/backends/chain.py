@@ -47,8 +47,8 @@ class ChainReader:
     by one reader only after all before it have said that they don't know it.
 
     It is no store: new tokens are made in one of the readers. Where each of them has a ``revision()`` the chain has
-    one, else tokens are kept for a second at the most, whichever reader they come from. One that can't give its own is
-    an outage of all that is cached, once the last good state may serve no longer.
+    one, else tokens are kept for a second at the most, whichever reader they come from. While one of them can't give
+    its own, nothing is kept: tokens of those before it are looked up at each request.
 
     Args:
         readers: first asked first.
@@ -95,10 +95,7 @@ class ChainReader:
         Raises:
             BackendUnavailable: when one can't be asked, before any has found it.
         """
-        for link in self._links:
-            if link.may_know(secret) and (token := link.reader.find(secret)) is not None:
-                return token
-        return None
+        return _first(self._links, secret)
 
     def find_last_good(self, secret: Secret) -> Token | None:
         """Look a token up as :meth:`find` does; a reader that can't be asked is asked what it knew last.
@@ -165,7 +162,7 @@ class RevisionedChainReader(ChainReader):
     def __init__(self, readers: Sequence[TokenReader]) -> None:
         super().__init__(readers)
         self._revisioned = [reader for reader in self.readers if isinstance(reader, Revisioned)]
-        self._tally = Tally()
+        self._tally, self._sound = Tally(), 0
 
     def revision(self) -> int:
         """Count the times that any reader's revision was another than before. The number means something here alone.
@@ -173,7 +170,33 @@ class RevisionedChainReader(ChainReader):
         Raises:
             BackendUnavailable: when one of them can't say.
         """
-        return self._tally.number(tuple(reader.revision() for reader in self._revisioned))
+        states = list[int]()
+        try:
+            for reader in self._revisioned:
+                states.append(reader.revision())
+        except Exception:
+            self._sound = len(states)
+            raise
+        self._sound = 0
+        return self._tally.number(tuple(states))
+
+    def find_before_outage(self, secret: Secret) -> Token | None:
+        """Look a token up in the readers before the first that could not give its revision when it was last asked.
+
+        Returns:
+            None as well where each of them gave its own.
+
+        Raises:
+            BackendUnavailable: when one of those can't be asked either.
+        """
+        return _first(self._links[: self._sound], secret)
+
+
+def _first(links: Sequence[_Link], secret: Secret) -> Token | None:
+    for link in links:
+        if link.may_know(secret) and (token := link.reader.find(secret)) is not None:
+            return token
+    return None
 
 
 def _checked(readers: Sequence[TokenReader]) -> Sequence[TokenReader]:

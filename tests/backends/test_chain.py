@@ -199,6 +199,69 @@ def test_change_in_any_reader_arrives_in_a_cache() -> None:
     assert after.revoked is not None
 
 
+class InAChain:
+    """A cache of a chain of three stores with a token each, seconds apart from look to look."""
+
+    def __init__(self, **settings: float) -> None:
+        self.secrets = [Secret(mint_secret()) for _ in range(3)]
+        self.stores = [store_of({secret.reveal(): sample_token(str(n))}) for n, secret in enumerate(self.secrets)]
+        self.clock, self.wall = FakeClock(0.0), NOON.timestamp()
+        self.cache = TokenCache(ChainReader(self.stores), CacheSettings(**settings), self.clock)
+
+    def look(self) -> list[str]:
+        """Give the ids of the three tokens, ``revoked`` or ``outage``, some seconds after the last look."""
+        self.clock.advance(5.0)
+        self.wall += 5.0
+        return [self._look(secret) for secret in self.secrets]
+
+    def _look(self, secret: Secret) -> str:
+        try:
+            token = self.cache.find(secret.digest, secret, self.wall).value
+        except BackendUnavailable:
+            return "outage"
+        assert token is not None
+        return "revoked" if token.revoked else token.id
+
+
+@pytest.mark.parametrize(
+    ("down", "seen"),
+    [(0, ["outage"] * 3), (1, ["0", "outage", "outage"]), (2, ["0", "1", "outage"])],
+)
+def test_who_is_down_keeps_nobody_out_that_is_known_before(down: int, seen: Sequence[str]) -> None:
+    """Whether their tokens were known or not; all are known again after it."""
+    fresh, used = InAChain(), InAChain()
+    used.look()
+
+    for chain in (fresh, used):
+        chain.stores[down].down = True
+        assert [chain.look(), chain.look()] == [seen, seen]
+        chain.stores[down].down = False
+        assert chain.look() == ["0", "1", "2"]
+
+
+def test_what_is_revoked_while_another_is_down_is_refused() -> None:
+    """Nothing is kept meanwhile."""
+    chain = InAChain()
+    chain.look()
+    chain.stores[2].down = True
+    before = chain.look()
+
+    # As in another process: nobody here is told.
+    chain.stores[1].store.replace(sample_token("1", revoked=Revocation(NOON)), sample_token("1"))
+
+    assert (before, chain.look()) == (["0", "1", "outage"], ["0", "revoked", "outage"])
+
+
+def test_two_that_are_down_leave_what_was_known_last() -> None:
+    """For as long as it may serve, and not longer."""
+    chain = InAChain(stale_while_error=7.0)
+    chain.look()
+    for store in chain.stores[1:]:
+        store.down = True
+
+    assert [chain.look(), chain.look()] == [["0", "1", "2"], ["0", "outage", "outage"]]
+
+
 def test_last_good_state_of_what_is_down_serves() -> None:
     """In the same order: what is up is asked itself."""
     first, second, third = mint_secret(), mint_secret(), mint_secret()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from time import monotonic as _monotonic
+from typing import TypeAlias
 
 from ...errors import BackendUnavailable
 from ...interfaces import Directory, Revisioned, TokenReader
@@ -39,6 +40,8 @@ __all__ = [
     "unavailable",
 ]
 
+_Find: TypeAlias = Callable[[Secret], Token | None]
+
 
 class TokenCache:
     """Tokens by the digest of their secrets: the known ones, and the misses.
@@ -57,7 +60,9 @@ class TokenCache:
         self.freshness = Freshness(reader, settings, monotonic)
         self._reader, self._settings, self._monotonic = reader, settings, monotonic
         # A store that keeps its tokens in memory can say what it last knew, also of tokens that are not cached here.
-        self._find_last_good: Callable[[Secret], Token | None] | None = getattr(reader, "find_last_good", None)
+        self._find_last_good: _Find | None = getattr(reader, "find_last_good", None)
+        # A chain knows which of its readers don't wait for the one that is down.
+        self._find_before_outage: _Find | None = getattr(reader, "find_before_outage", None)
         longest = FOREVER if isinstance(reader, Revisioned) else BOUND
         self._lifetime = min(settings.lifetime, longest)
         self._miss_lifetime = min(settings.miss_lifetime, longest)
@@ -77,21 +82,21 @@ class TokenCache:
         Raises:
             BackendUnavailable: when nothing can be said.
         """
-        entry = self._fresh(key, wall)
-        if entry is not None:
-            return entry
         try:
-            with self._flights.of(key) as turn:
-                # Whoever was within before may have found it; whoever revoked since has changed the revision.
-                entry = self._fresh(key, wall) or turn.found
-                if entry is None or not (turn.later or self._is_fresh(entry, wall)):
-                    entry = turn.land(self._look_up(key, secret, wall))
-                return entry
+            return self._fresh(key, wall) or self._found(key, secret, wall)
         except BackendUnavailable:
-            kept = self._last_good(key, secret, wall)
-            if kept is None:
+            found = self._before_outage(secret, wall) or self._last_good(key, secret, wall)
+            if found is None:
                 raise
-            return kept
+            return found
+
+    def _found(self, key: bytes, secret: Secret, wall: float) -> Entry[Token | None]:
+        with self._flights.of(key) as turn:
+            # Whoever was within before may have found it; whoever revoked since has changed the revision.
+            entry = self._fresh(key, wall) or turn.found
+            if entry is None or not (turn.later or self._is_fresh(entry, wall)):
+                entry = turn.land(self._look_up(key, secret, wall))
+            return entry
 
     def _fresh(self, key: bytes, wall: float) -> Entry[Token | None] | None:
         mono = self._monotonic()
@@ -121,6 +126,15 @@ class TokenCache:
         self._store(key, entry, alive)
         return entry
 
+    def _before_outage(self, secret: Secret, wall: float) -> Entry[Token | None] | None:
+        """Give what readers say that don't wait for one that is down: fresh, and not to be kept."""
+        if self._find_before_outage is None:
+            return None
+        try:
+            return self._asked(self._find_before_outage, secret, wall)
+        except BackendUnavailable:
+            return None
+
     def _last_good(self, key: bytes, secret: Secret, wall: float) -> Entry[Token | None] | None:
         """Give what was known before the outage, if it may still serve and nothing has changed since."""
         stale, fresh = self._settings.stale_while_error, self.freshness
@@ -131,11 +145,15 @@ class TokenCache:
             return entry
         if self._find_last_good is None or fresh.age(wall) >= stale:
             return None
+        return self._asked(self._find_last_good, secret, wall)
+
+    def _asked(self, find: _Find, secret: Secret, wall: float) -> Entry[Token | None] | None:
+        """Give an entry that serves once."""
         try:
-            token = self._find_last_good(secret)
+            token = find(secret)
         except Exception as error:
             raise unavailable("the token store", error) from error
-        return None if token is None else Entry(token, fresh.answer, 0.0, self._monotonic(), wall)
+        return None if token is None else Entry(token, self.freshness.answer, 0.0, self._monotonic(), wall)
 
     def _store(self, key: bytes, entry: Entry[Token | None], alive: bool) -> None:
         with self._storing:
