@@ -57,9 +57,12 @@ def require_scope(view: Untyped, info: Untyped) -> Untyped:
 
     def guarded(context: object, request: Untyped) -> Untyped:
         denied = gate.lacking(request, needed)
-        if denied is not None:
-            raise gate.refused(denied, request)
-        return view(context, request)
+        if denied is None:
+            return view(context, request)
+        refused = gate.refused(denied, request)
+        if isinstance(context, BaseException):  # a view of exceptions: nobody answers what it raises
+            return refused
+        raise refused
 
     return guarded
 
