@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +20,7 @@ from ..issuance import KnownScopes
 from ..issuer import Issuer, IssuerLimits
 from ..middleware import PATMiddleware
 from ..model import Denied, Reason
+from ..policy import Policy
 from .flat import named, tables_of
 
 if TYPE_CHECKING:
@@ -90,6 +92,13 @@ class Embedding:
     def store(self) -> TokenReader:
         """Where tokens are found."""
         return self.middleware.store
+
+    @property
+    def allowed_paths(self) -> tuple[str, ...]:
+        """Paths that allow rules are about, an example of each: such a rule may open a part of a wide route."""
+        rules = self.policy.rules if isinstance(self.policy, Policy) else ()
+        patterns = chain.from_iterable(rule.patterns for rule in rules if rule.effect == "allow")
+        return tuple(dict.fromkeys(path for pattern in patterns for path in pattern.examples))
 
     def issuer(self) -> Issuer:
         """Give what makes tokens within the limits of the settings.

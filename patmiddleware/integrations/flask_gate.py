@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
+from itertools import product
 
 from flask import Flask, Request, request
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, Unauthorized
@@ -98,15 +100,25 @@ class Gate:
 
         The answers to ``OPTIONS`` that Flask makes itself are left out: no view has a part in them.
         """
+        told = self._told()
         for rule in self._app.url_map.iter_rules():
             parts: dict[Demand, list[str]] = {}
             for method in _ANY if rule.methods is None else sorted(rule.methods):
                 if not (method == "OPTIONS" and getattr(rule, _AUTOMATIC, False)):
                     parts.setdefault(demanded_at(self._app, rule.endpoint, method), []).append(method)
-            path, *others = examples(rule)
+            path, *others = dict.fromkeys((*examples(rule), *told.get(id(rule), ())))
             known = {"name": rule.endpoint, "path": rule.rule, "example": path, "others": tuple(others)}
             for scopes, methods in parts.items():
                 yield Route(**known, methods=tuple(methods), scopes=scopes)
+
+    def _told(self) -> dict[int, list[str]]:
+        """Give the paths that the policy's allows are about, by the identity of the rule that serves them."""
+        adapter, found = self._app.url_map.bind("localhost"), dict[int, list[str]]()
+        for path, method in product(self.embedding.allowed_paths, _ANY):
+            with suppress(Exception):  # it is served by none; or a converter of the application's fails in its own way
+                rule, _ = adapter.match(path, method, return_rule=True)
+                found.setdefault(id(rule), []).append(path)
+        return found
 
     def demand(self, scopes: frozenset[str], environ: Environ) -> None:
         """Refuse a request if it lacks what is demanded.

@@ -30,8 +30,12 @@ _CHOICE = re.compile(r"[\w-]+(?:\|[\w-]+)+")
 _PLACE = re.compile(r"\{[A-Za-z_]\w*(?::((?:[^{}]|\{[^{}]*\})+))?\}")
 
 
-def routes_of(registry: Untyped) -> Iterator[Route]:
+def routes_of(registry: Untyped, paths: Iterable[str] = ()) -> Iterator[Route]:
     """Give each view of each route, in the order that routes match, then the views that traversal finds by name.
+
+    Args:
+        registry: the application's.
+        paths: that rules are about, to be told of the routes that serve them.
 
     Raises:
         ConfigurationError: when the application does not keep what it was told.
@@ -45,6 +49,7 @@ def routes_of(registry: Untyped) -> Iterator[Route]:
         hint = "make its Configurator without introspection=False"
         raise ConfigurationError("the application does not keep which views it has", hint=hint)
     anywhere = [view for view in everything if not view["route_name"] and not _answers_exceptions(view)]
+    served = _served(routes, paths)
     for route in routes:
         known = told[route.name]
         # Views that others have replaced after a commit are related still.
@@ -52,7 +57,7 @@ def routes_of(registry: Untyped) -> Iterator[Route]:
         for view in (*own, *(anywhere if known["use_global_views"] else ())):
             methods = _methods(known["request_methods"], view["request_methods"])
             if methods is not None:
-                yield _route(registry, route.name, route.pattern, view, methods)
+                yield _route(registry, route.name, route.pattern, view, methods, served.get(route.name, ()))
     for view in anywhere:
         methods = _methods(None, view["request_methods"])
         yield _route(registry, view["name"] or view.title, "*traverse", view, methods or ())
@@ -108,12 +113,26 @@ def _words(expression: str | None) -> list[str]:
     return found[: 1 if found[0] == UNLIKELY else 2] + [word for word in _DEEP if re.fullmatch(expression, word)]
 
 
-def _route(registry: Untyped, name: str, pattern: str, view: Untyped, methods: tuple[str, ...]) -> Route:
+def _served(routes: Iterable[Untyped], paths: Iterable[str]) -> dict[str, list[str]]:
+    """Give the paths that each route serves: of those without predicates only the first that matches one."""
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        for route in routes:
+            if route.match(path) is not None:
+                found.setdefault(route.name, []).append(path)
+                if not route.predicates:
+                    break
+    return found
+
+
+def _route(
+    registry: Untyped, name: str, pattern: str, view: Untyped, methods: tuple[str, ...], served: Iterable[str] = ()
+) -> Route:
     demand = view.get("require_scope")
     scopes = None if demand is None else frozenset(() if demand is True else _texts(demand))
     in_tree = _TREE.search(pattern) is not None and (view["name"] or not view["route_name"])
     shown = pattern if pattern.startswith(("/", "*")) else f"/{pattern}"
-    first, *others = examples(pattern, view["name"])
+    first, *others = dict.fromkeys((*examples(pattern, view["name"]), *served))
     return Route(
         name=name,
         path=f"{shown}/{view['name']}" if in_tree else shown,

@@ -626,6 +626,17 @@ def test_a_route_whose_paths_the_rules_tell_apart_is_told_for_each() -> None:
     assert [words.partition(":")[0] for words in warnings(gate, found)] == ["GET /{language}/x as /en/x (page)"]
 
 
+def test_a_route_whose_paths_need_the_same_is_told_once() -> None:
+    """Whichever rules ask for it: of a preset there are hundreds."""
+    rules = [{"id": name, "path": f"/{name}/**", "scopes": ["read"]} for name in ("de", "en")]
+    policy = Policy.from_dict({"scopes": {"read": {}}, "rule": rules})
+    route = Route(name="page", path="/{language}/x", example="/de/x", others=("/en/x",), methods=("GET",))
+
+    found = list(guards(Gate(policy, route, annotates=False)))
+
+    assert [(guard.route.path, guard.needs()) for guard in found] == [("/{language}/x", "scope read")]
+
+
 MOUNTING = """\
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from shop import app as shop

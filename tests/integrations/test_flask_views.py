@@ -14,8 +14,9 @@ pytest.importorskip("flask")
 from flask import Flask, request
 from flask.views import MethodView
 from integrations.flasking import flask, gate
-from werkzeug.routing import BaseConverter, Rule
+from werkzeug.routing import BaseConverter, Rule, UnicodeConverter
 
+from patmiddleware import Policy
 from patmiddleware.integrations.flask import require_scope
 from patmiddleware.routes import Route, Routed, routed
 
@@ -181,6 +182,36 @@ def test_paths_that_rules_could_tell_apart_are_given(rule: str, expected: list[s
 
     assert list(route.others) == expected
     assert {app.test_client().get(path).status_code for path in (route.example, *route.others)} == {200}
+
+
+ALLOWS = {
+    "scopes": {"read": {}},
+    "rule": [
+        {"path": "/api/**", "effect": "require", "scopes": ["read"]},
+        {"path": ["/api/open/**", "/api/{number:int}", "/broken/{name}"], "public": True},
+    ],
+}
+
+
+def test_a_part_of_a_wide_route_that_a_rule_opens_is_given() -> None:
+    """To the route that serves it, and to no other; a converter that fails serves nothing."""
+    app = flask(policy=Policy.from_dict(ALLOWS))
+    app.url_map.converters["broken"] = Broken
+    for name, rule in {"wide": "/api/<path:rest>", "number": "/api/<int:of>", "broken": "/broken/<broken:of>"}.items():
+        app.add_url_rule(rule, name, lambda **given: "ok")
+
+    found = {route.name: route.others for route in gate(app).routes()}
+
+    assert found["wide"][-2:] == ("/api/open", "/api/open/any-word")
+    assert found["number"] == ("/api/5", "/api/1009", "/api/7")
+    assert found["broken"] == ()
+
+
+class Broken(UnicodeConverter):
+    """Asks what is not there."""
+
+    def to_python(self, value: str) -> str:
+        raise LookupError(value)
 
 
 @pytest.mark.parametrize(("rule", "other"), [("/notes/", "/notes"), ("/notes/<name>/", "/notes/any-word")])

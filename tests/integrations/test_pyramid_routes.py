@@ -8,6 +8,7 @@ import pytest
 from gate import call, request
 from pyramid_site import Site, say_grant
 
+from patmiddleware import Policy
 from patmiddleware.errors import ConfigurationError
 from patmiddleware.integrations.pyramid_routes import UNLIKELY, examples
 from patmiddleware.routes import Route
@@ -126,6 +127,24 @@ def test_a_view_that_another_one_has_replaced_is_not_shown() -> None:
 
     assert call(site.app, request("/own")).status == 200
     assert [one.scopes for one in routes(site)] == [None]
+
+
+def test_a_part_of_a_wide_route_that_a_rule_opens_is_given() -> None:
+    """To each route that may serve it: those behind one that always does are left out."""
+    open_ = {"path": ["/api/open/**", "/api/{number:int}"], "public": True}
+    site = Site({"policy": Policy.from_dict({"rule": [open_]})})
+    wide = (("some", "/api/{name}", "GET"), ("all", "/api/*rest", None), ("more", "/*rest", None))
+    for name, pattern, method in wide:
+        site.config.add_route(name, pattern, request_method=method)
+        site.config.add_view(say_grant, route_name=name)
+
+    found = {one.name: {*one.others} & {"/api/open", "/api/open/any-word", "/api/7"} for one in routes(site)}
+
+    assert found == {
+        "some": {"/api/open", "/api/7"},
+        "all": {"/api/open", "/api/open/any-word", "/api/7"},
+        "more": set(),
+    }
 
 
 def test_a_permission_that_nobody_asks_about_is_not_shown() -> None:
