@@ -474,6 +474,11 @@ BROKEN = {
         "from patmiddleware import PATMiddleware\napp = PATMiddleware(print, 'memory:')",
         *("odd:app", 1, "doesn't tell its routes"),
     ),
+    "a gate in what is mounted": (
+        "from werkzeug.middleware.dispatcher import DispatcherMiddleware\n"
+        "app = DispatcherMiddleware(print, {'/api': print, '/old': print})",
+        *("odd:app", 1, "odd:app has no gate itself: name what it mounts at /api or /old"),
+    ),
     "a gate that is set up wrongly": (
         "from patmiddleware import PATMiddleware\napp = PATMiddleware(print, 'nothing:')",
         *("odd:app", 2, "importing odd fails: ConfigurationError"),
