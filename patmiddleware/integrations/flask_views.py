@@ -30,6 +30,8 @@ _NOTHING: frozenset[str] = frozenset()
 # By identity, and not as attributes: functools.wraps would copy those to whatever is put around.
 _GUARDS: WeakKeyDictionary[View, frozenset[str]] = WeakKeyDictionary()
 _ASKED: WeakKeyDictionary[View, frozenset[str]] = WeakKeyDictionary()
+_KEPT: dict[int, tuple[View, frozenset[str]]] = {}
+"""What is asked for of those that can't be referred to weakly, or not be hashed; each is kept, and so its identity."""
 _JUDGES: WeakKeyDictionary[View, WeakKeyDictionary[Judge, set[str]]] = WeakKeyDictionary()
 
 
@@ -52,9 +54,11 @@ def asking(view: View, scopes: frozenset[str]) -> None:
         ConfigurationError: when it is registered with a gate that does not know a scope.
     """
     for layer in _layers(view):
+        asked = (_asked(layer) or _NOTHING) | scopes
         try:
-            _ASKED[layer] = _ASKED.get(layer, _NOTHING) | scopes
-        except TypeError:  # it can't be referred to weakly, or not be hashed
+            _ASKED[layer] = asked
+        except TypeError:
+            _KEPT[id(layer)] = layer, asked
             continue
         for judge, endpoints in list(_JUDGES.get(layer, {}).items()):
             for endpoint in endpoints:
@@ -78,7 +82,7 @@ def demanded(view: View, method: str = "") -> Demand:
         method: upper case.
     """
     classes = _classes(view)
-    found = [*(_found(_ASKED, each) for each in (view, *classes)), *(_found(_GUARDS, each) for each in _layers(view))]
+    found = [*map(_asked, (view, *classes)), *(_found(_GUARDS, each) for each in _layers(view))]
     found += [demanded(handler) for cls in classes[:1] for handler in _handlers(cls, method)]
     return joined(found)
 
@@ -105,7 +109,7 @@ def before(app: Flask, endpoint: str) -> Iterator[View]:
 def enforced(function: View) -> Demand:
     """Give what a function that runs before views demands of each: what is around a guard may not always call it."""
     guards = takewhile(lambda scopes: scopes is not None, (_found(_GUARDS, each) for each in _layers(function)))
-    return joined([_found(_ASKED, function), *guards])
+    return joined([_asked(function), *guards])
 
 
 def joined(demands: Iterable[Demand]) -> Demand:
@@ -122,6 +126,13 @@ def _layers(view: object) -> Iterator[View]:
         yield view
         inner = view.func if isinstance(view, partial) else getattr(view, "__func__", None)
         view = inner or getattr(view, "__wrapped__", None)
+
+
+def _asked(view: View) -> Demand:
+    try:
+        return _ASKED.get(view)
+    except TypeError:
+        return _KEPT[id(view)][1] if id(view) in _KEPT else None
 
 
 def _found(table: WeakKeyDictionary[View, frozenset[str]], view: View) -> Demand:

@@ -124,24 +124,38 @@ def test_a_rule_without_a_view_is_told() -> None:
     assert ("nowhere", None) in [(route.name, route.scopes) for route in gate(app).routes()]
 
 
-def test_what_is_no_function_can_be_a_view() -> None:
-    """Though it can't be compared by identity."""
+class Unhashable:
+    """What can't be found by its hash."""
 
-    class Calling:
-        __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]
 
-        def __eq__(self, other: object) -> bool:
-            return self is other
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
-        def __call__(self) -> str:
-            return "ok"
+    def __call__(self) -> str:
+        return "ok"
 
-    app, view = flask(), Calling()
-    app.add_url_rule("/open", "open", view)
-    guarded: Any = require_scope("read")(view)
+
+class Slotted:
+    """What can't be referred to weakly."""
+
+    __slots__ = ()
+
+    def __call__(self) -> str:
+        return "ok"
+
+
+@pytest.mark.parametrize("kind", [Unhashable, Slotted])
+def test_what_is_no_function_can_be_a_view(kind: type) -> None:
+    """Guarded where its route has it bare, as a function is; another of its kind is not."""
+    app, view = flask(), kind()
+    for name, other in {"bare": view, "open": kind()}.items():
+        app.add_url_rule(f"/{name}", name, other)
+    guarded: Any = require_scope("read")(require_scope()(view))
     app.add_url_rule("/guarded", "guarded", guarded)
 
-    assert [app.test_client().get(path).status_code for path in ("/open", "/guarded")] == [200, 401]
+    assert [app.test_client().get(path).status_code for path in ("/open", "/guarded", "/bare")] == [200, 401, 401]
+    assert {route.name: route.scopes for route in gate(app).routes()}["bare"] == {"read"}
 
 
 def test_an_application_that_is_gone_is_let_go() -> None:
