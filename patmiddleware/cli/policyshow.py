@@ -93,6 +93,8 @@ def _gate(words: str, folder: Path) -> tuple[Routed, list[str]]:
             f"{words} is a gate around an application that doesn't tell its routes: embed it by the integration for "
             "Flask or Pyramid to see them here, or run 'policy show' without --app to see the rules alone"
         )
+    if mounts := mounted(app):
+        raise RefusedError(f"{words} has no gate itself: name what it mounts at {' or '.join(mounts)}, if that has one")
     factory = "" if words.endswith("()") else f"; where it makes the application, write {words}()"
     raise RefusedError(f"{words} has no gate that knows its routes: embed one by patmiddleware.integrations{factory}")
 

@@ -178,7 +178,7 @@ def guards(gate: Routed) -> Iterator[Guard]:
         several: dict[object, list[Guard]] = {}
         for path in (route.example, *route.others):
             found = _at(book, replace(route, example=path), annotates, gate.policy)
-            several.setdefault(tuple((one.methods, *_treated(one)) for one in found), found)
+            several.setdefault(tuple((one.methods, *_told(one)) for one in found), found)
         for one in chain.from_iterable(several.values()):
             # Where the rules tell its paths apart, none of them stands for the route.
             shown = route.path if len(several) == 1 else f"{route.path} as {one.route.example}"
@@ -197,7 +197,11 @@ def _at(book: Rulebook, route: Route, annotates: bool, policy: AccessPolicy | No
 
 
 def _treated(guard: Guard) -> tuple[object, ...]:
-    return guard.rules, guard.is_open, guard.is_public, guard.needs()
+    return guard.rules, *_told(guard)
+
+
+def _told(guard: Guard) -> tuple[object, ...]:
+    return guard.is_open, guard.is_public, guard.needs()
 
 
 def _guard(book: Rulebook, route: Route, method: str, annotates: bool, policy: AccessPolicy | None) -> Guard:

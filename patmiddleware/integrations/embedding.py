@@ -6,31 +6,27 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..annotate import DENIED, STATUS, Environ, grant_from
-from ..audit import AuditLog
 from ..config import Config, Given, Parts, open_parts
 from ..errors import ConfigurationError, Problem, RefusedError
 from ..fields import check_scopes
-from ..interfaces import AccessPolicy, Directory, TokenReader, TokenStore
+from ..interfaces import AccessPolicy, TokenReader, TokenStore
 from ..issuance import KnownScopes
 from ..issuer import Issuer, IssuerLimits
 from ..middleware import PATMiddleware
 from ..model import Denied, Reason
+from ..policy import Policy
 from .flat import named, tables_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
 
-_KINDS: Mapping[str, type] = {
-    "store": TokenReader,
-    "policy": AccessPolicy,
-    "directory": Directory,
-    "audit": AuditLog,
-}
-"""What may be given as it is, in the place of a setting."""
+_KINDS = ("store", "policy", "directory", "audit")
+"""What may be given as it is, in the place of a setting: the gate judges whether it is one."""
 _PLAIN = (str, Path, bool, int, float, list, tuple, set, frozenset, dict, date)
 _OBJECTS = ("basic_username", "cache", "clock", "errors", "passwords", "scrub", "session")
 """Options of the middleware that may be objects."""
@@ -90,6 +86,13 @@ class Embedding:
     def store(self) -> TokenReader:
         """Where tokens are found."""
         return self.middleware.store
+
+    @property
+    def allowed_paths(self) -> tuple[str, ...]:
+        """Paths that allow rules are about, an example of each: such a rule may open a part of a wide route."""
+        rules = self.policy.rules if isinstance(self.policy, Policy) else ()
+        patterns = chain.from_iterable(rule.patterns for rule in rules if rule.effect == "allow")
+        return tuple(dict.fromkeys(path for pattern in patterns for path in pattern.examples))
 
     def issuer(self) -> Issuer:
         """Give what makes tokens within the limits of the settings.
@@ -152,7 +155,7 @@ _STORE = "an address, such as sqlite:///tokens.db"
 
 def _opened(app: WSGIApplication, settings: Mapping[str, object], folder: Path, missing: str) -> tuple[Config, Parts]:
     objects: dict[str, Any] = {name: value for name, value in settings.items() if not isinstance(value, _PLAIN)}
-    given = {name: objects[name] for name, kind in _KINDS.items() if isinstance(objects.get(name), kind)}
+    given = {name: objects[name] for name in _KINDS if name in objects}
     options = {name: objects[name] for name in _OBJECTS if name in objects}
     left = {name: settings[name] for name in settings if name not in {*given, *options}}
     tables, path, problems = tables_of(left, folder)

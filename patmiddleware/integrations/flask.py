@@ -36,7 +36,7 @@ from ..routes import KEY
 from .embedding import Embedding
 from .flask_commands import Tokens
 from .flask_gate import Gate, Refused
-from .flask_views import View, demanded, guarding
+from .flask_views import View, asking, demanded_at, guarding
 from .flat import check_prefix
 
 __all__ = ["Gate", "PersonalAccessTokens", "Refused", "current_grant", "require_scope"]
@@ -98,10 +98,10 @@ class PersonalAccessTokens:
 def require_scope(*scopes: str) -> Callable[[V], V]:
     """Demand scopes of whoever asks for a view; none: any valid token.
 
-    For functions, coroutines, methods of a class-based view, and whole classes; above or below a route and any
-    decorator that uses :func:`functools.wraps`. Several add up. What is demanded holds before anything else that the
-    application does with the request, but for converters; the answers to ``OPTIONS`` that Flask makes itself demand
-    nothing. A function that was guarded once is guarded wherever it is registered.
+    For functions, coroutines, methods of a class-based view, whole classes, and what runs before views; above or below
+    a route and any decorator that uses :func:`functools.wraps`. Several add up. What is demanded holds before anything
+    else that the application does with the request, but for converters; the answers to ``OPTIONS`` that Flask makes
+    itself demand nothing. A function that was guarded once is guarded wherever it is registered.
 
     Args:
         scopes: all of them are demanded.
@@ -151,6 +151,7 @@ def _class(cls: type, scopes: frozenset[str]) -> type:
     def as_view(cls: type, *args: Any, **kwargs: Any) -> View:
         return _guarded(made(cls, *args, **kwargs), scopes)
 
+    asking(cls, scopes)  # what a route below has made already has no guard around it
     cls.as_view = classmethod(as_view)  # type: ignore[attr-defined]  # it is there, as was seen above
     return cls
 
@@ -166,8 +167,7 @@ def _without_gate(app: Flask, **more: object) -> None:
     """Keep an application without a gate from running a view that demands a token."""
     if isinstance(app.extensions.get(KEY), Gate) or request.endpoint is None:
         return
-    view = app.view_functions.get(request.endpoint)
-    if view is not None and demanded(view, request.method) is not None:
+    if request.endpoint in app.view_functions and demanded_at(app, request.endpoint, request.method) is not None:
         raise _no_gate(app.name)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
+from itertools import product
 
 from flask import Flask, Request, request
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, Unauthorized
@@ -17,7 +19,7 @@ from ..model import Denied
 from ..reject import ROWS, explanation
 from ..routes import Route
 from .embedding import Embedding
-from .flask_views import Demand, View, demanded, demanded_by, enforced, examples, joined, judged_later
+from .flask_views import Demand, View, before, demanded_at, demanded_by, examples, judged_later
 
 
 class Refused(HTTPException):
@@ -98,18 +100,25 @@ class Gate:
 
         The answers to ``OPTIONS`` that Flask makes itself are left out: no view has a part in them.
         """
+        told = self._told()
         for rule in self._app.url_map.iter_rules():
-            view = self._app.view_functions.get(rule.endpoint)
-            before = joined(map(enforced, self._before(rule.endpoint)))
             parts: dict[Demand, list[str]] = {}
             for method in _ANY if rule.methods is None else sorted(rule.methods):
                 if not (method == "OPTIONS" and getattr(rule, _AUTOMATIC, False)):
-                    own = None if view is None else demanded(view, method)
-                    parts.setdefault(joined((before, own)), []).append(method)
-            path, *others = examples(rule)
+                    parts.setdefault(demanded_at(self._app, rule.endpoint, method), []).append(method)
+            path, *others = dict.fromkeys((*examples(rule), *told.get(id(rule), ())))
             known = {"name": rule.endpoint, "path": rule.rule, "example": path, "others": tuple(others)}
             for scopes, methods in parts.items():
                 yield Route(**known, methods=tuple(methods), scopes=scopes)
+
+    def _told(self) -> dict[int, list[str]]:
+        """Give the paths that the policy's allows are about, by the identity of the rule that serves them."""
+        adapter, found = self._app.url_map.bind("localhost"), dict[int, list[str]]()
+        for path, method in product(self.embedding.allowed_paths, _ANY):
+            with suppress(Exception):  # it is served by none; or a converter of the application's fails in its own way
+                rule, _ = adapter.match(path, method, return_rule=True)
+                found.setdefault(id(rule), []).append(path)
+        return found
 
     def demand(self, scopes: frozenset[str], environ: Environ) -> None:
         """Refuse a request if it lacks what is demanded.
@@ -132,7 +141,7 @@ class Gate:
             return
         known = self._demands.get((endpoint, method))
         if known is None or known[0] is not view:
-            known = view, demanded(view, method)
+            known = view, demanded_at(self._app, endpoint, method)
             if method in _ANY:  # a rule of werkzeug's own may take any word, and words have no end
                 self._demands[endpoint, method] = known
         if known[1] is not None:
@@ -145,20 +154,13 @@ class Gate:
             ConfigurationError: when it does not; with the view and the nearest scope.
         """
         self._demands.clear()
-        views = (*self._before(endpoint), view)
+        views = (*before(self._app, endpoint), view)
         scopes = demanded_by(views, getattr(view, "methods", None) or ())
         self.embedding.check(scopes or frozenset(), f"view {endpoint!r}")
 
     def _registered(self, endpoint: str, view: View) -> None:
         self.judge(endpoint, view)
         judged_later(self, endpoint, view)
-
-    def _before(self, endpoint: str) -> Iterator[View]:
-        """Give what runs before a view, for the application and for each blueprint that the view is in."""
-        name = endpoint
-        while name:
-            name = name.rpartition(".")[0]
-            yield from self._app.before_request_funcs.get(name or None, ())
 
 
 _ANY = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")

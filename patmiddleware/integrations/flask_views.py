@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
+from flask import Flask
 from werkzeug.routing import BaseConverter, Rule, ValidationError
 from werkzeug.routing.converters import NumberConverter
 
@@ -29,23 +30,35 @@ _NOTHING: frozenset[str] = frozenset()
 # By identity, and not as attributes: functools.wraps would copy those to whatever is put around.
 _GUARDS: WeakKeyDictionary[View, frozenset[str]] = WeakKeyDictionary()
 _ASKED: WeakKeyDictionary[View, frozenset[str]] = WeakKeyDictionary()
+_KEPT: dict[int, tuple[View, frozenset[str]]] = {}
+"""What is asked for of those that can't be referred to weakly, or not be hashed; each is kept, and so its identity."""
 _JUDGES: WeakKeyDictionary[View, WeakKeyDictionary[Judge, set[str]]] = WeakKeyDictionary()
 
 
 def guarding(guard: View, view: View, scopes: frozenset[str]) -> None:
     """Remember that a guard was put around a view.
 
-    What it is around counts as asked for as well, wherever it is registered: of a route below the guard, which got the
-    view without it, the demand holds too.
-
     Raises:
         ConfigurationError: when the view is registered with a gate that does not know a scope.
     """
     _GUARDS[guard] = scopes
+    asking(view, scopes)
+
+
+def asking(view: View, scopes: frozenset[str]) -> None:
+    """Remember what is demanded of a view, or of a class of views, and of all that it is around.
+
+    So it holds wherever one is registered: of a route below the guard, which got the view without it, as well.
+
+    Raises:
+        ConfigurationError: when it is registered with a gate that does not know a scope.
+    """
     for layer in _layers(view):
+        asked = (_asked(layer) or _NOTHING) | scopes
         try:
-            _ASKED[layer] = _ASKED.get(layer, _NOTHING) | scopes
-        except TypeError:  # it can't be referred to weakly, or not be hashed
+            _ASKED[layer] = asked
+        except TypeError:
+            _KEPT[id(layer)] = layer, asked
             continue
         for judge, endpoints in list(_JUDGES.get(layer, {}).items()):
             for endpoint in endpoints:
@@ -53,11 +66,12 @@ def guarding(guard: View, view: View, scopes: frozenset[str]) -> None:
 
 
 def judged_later(judge: Judge, endpoint: str, view: View) -> None:
-    """Have a view judged again once more is asked for of it."""
-    try:
-        _JUDGES.setdefault(view, WeakKeyDictionary()).setdefault(judge, set()).add(endpoint)
-    except TypeError:
-        return
+    """Have a view judged again once more is asked for of it, or of a class that it is made of."""
+    for each in (view, *_classes(view)):
+        try:
+            _JUDGES.setdefault(each, WeakKeyDictionary()).setdefault(judge, set()).add(endpoint)
+        except TypeError:
+            continue
 
 
 def demanded(view: View, method: str = "") -> Demand:
@@ -67,9 +81,9 @@ def demanded(view: View, method: str = "") -> Demand:
         view: as it is registered.
         method: upper case.
     """
-    found = [_found(_ASKED, view), *(_found(_GUARDS, layer) for layer in _layers(view))]
-    if isinstance(cls := getattr(view, "view_class", None), type):
-        found += [demanded(handler) for handler in _handlers(cls, method)]
+    classes = _classes(view)
+    found = [*map(_asked, (view, *classes)), *(_found(_GUARDS, each) for each in _layers(view))]
+    found += [demanded(handler) for cls in classes[:1] for handler in _handlers(cls, method)]
     return joined(found)
 
 
@@ -78,9 +92,24 @@ def demanded_by(views: Iterable[View], methods: Iterable[str]) -> Demand:
     return joined([demanded(view, method) for method in (*methods, "") for view in views])
 
 
+def demanded_at(app: Flask, endpoint: str, method: str) -> Demand:
+    """Give what a request to an endpoint needs: what its view demands, and what always runs before it."""
+    own = demanded(view, method) if (view := app.view_functions.get(endpoint)) is not None else None
+    return joined([own, *map(enforced, before(app, endpoint))])
+
+
+def before(app: Flask, endpoint: str) -> Iterator[View]:
+    """Give what runs before a view, for the application and for each blueprint that the view is in."""
+    name = endpoint
+    while name:
+        name = name.rpartition(".")[0]
+        yield from app.before_request_funcs.get(name or None, ())
+
+
 def enforced(function: View) -> Demand:
-    """Give what a function demands whenever it is called: what is around a guard may not always call it."""
-    return joined(takewhile(lambda scopes: scopes is not None, (_found(_GUARDS, each) for each in _layers(function))))
+    """Give what a function that runs before views demands of each: what is around a guard may not always call it."""
+    guards = takewhile(lambda scopes: scopes is not None, (_found(_GUARDS, each) for each in _layers(function)))
+    return joined([_asked(function), *guards])
 
 
 def joined(demands: Iterable[Demand]) -> Demand:
@@ -99,6 +128,13 @@ def _layers(view: object) -> Iterator[View]:
         view = inner or getattr(view, "__wrapped__", None)
 
 
+def _asked(view: View) -> Demand:
+    try:
+        return _ASKED.get(view)
+    except TypeError:
+        return _KEPT[id(view)][1] if id(view) in _KEPT else None
+
+
 def _found(table: WeakKeyDictionary[View, frozenset[str]], view: View) -> Demand:
     try:
         return table.get(view)
@@ -106,7 +142,13 @@ def _found(table: WeakKeyDictionary[View, frozenset[str]], view: View) -> Demand
         return None
 
 
-def _handlers(cls: type, method: str) -> Iterator[View]:
+def _classes(view: View) -> tuple[View, ...]:
+    """Give the class that a view is made of, and those that it inherits from."""
+    cls = getattr(view, "view_class", None)
+    return cls.__mro__ if isinstance(cls, type) else ()
+
+
+def _handlers(cls: View, method: str) -> Iterator[View]:
     """Give what a class answers a method with."""
     names = ("dispatch_request", method.lower())
     if method == "HEAD" and not hasattr(cls, "head"):

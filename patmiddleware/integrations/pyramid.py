@@ -26,7 +26,7 @@ try:
         ISecurityPolicy,
         IView,
     )
-    from pyramid.settings import asbool
+    from pyramid.settings import falsey, truthy
 
     from .flat import check_prefix
     from .pyramid_gate import PREFIX, Gate, Granted, Refused
@@ -57,9 +57,12 @@ def require_scope(view: Untyped, info: Untyped) -> Untyped:
 
     def guarded(context: object, request: Untyped) -> Untyped:
         denied = gate.lacking(request, needed)
-        if denied is not None:
-            raise gate.refused(denied, request)
-        return view(context, request)
+        if denied is None:
+            return view(context, request)
+        refused = gate.refused(denied, request)
+        if isinstance(context, BaseException):  # a view of exceptions: nobody answers what it raises
+            return refused
+        raise refused
 
     return guarded
 
@@ -79,7 +82,7 @@ def includeme(config: Untyped) -> None:
     check_prefix(config.get_settings(), PREFIX)
     found = {name: value for name, value in config.get_settings().items() if name.startswith(PREFIX)}
     settings = {name.removeprefix(PREFIX): value for name, value in found.items()}
-    secures = asbool(settings.pop(_POLICY, True))
+    secures = _is_true(settings.pop(_POLICY, True), PREFIX + _POLICY)
     gate = registry[KEY] = Gate(registry, settings)
     config.add_subscriber(lambda event: gate.guard(event.app), ApplicationCreated)
     config.add_subscriber(_judge_subrequest, NewRequest)
@@ -90,6 +93,14 @@ def includeme(config: Untyped) -> None:
         config.action(None, _secure, (registry,), order=PHASE2_CONFIG + 1)
     if _answers_by_default(registry):
         config.add_exception_view(forbidden, context=IExceptionResponse)
+
+
+def _is_true(value: object, setting: str) -> bool:
+    """Read a switch as Pyramid does; but a misspelt one is told, and does not pass for false."""
+    word = str(value).strip().lower()
+    if word not in truthy | falsey:
+        raise ConfigurationError("must be true or false", setting=setting)
+    return word in truthy
 
 
 def _secure(registry: Untyped) -> None:

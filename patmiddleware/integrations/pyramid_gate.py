@@ -91,7 +91,7 @@ class Gate:
 
     def routes(self) -> Iterable[Route]:
         """Give every route with a view, in the order that they match, then the views that traversal finds."""
-        return routes_of(self._registry)
+        return routes_of(self._registry, self.embedding.allowed_paths)
 
     def guard(self, router: Untyped) -> None:
         """Stand before a router.

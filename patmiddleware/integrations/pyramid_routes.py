@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, TypeAlias
 
+from pyramid.config import not_
 from pyramid.interfaces import IDefaultPermission, IRoutesMapper, ISecurityPolicy
 from pyramid.security import NO_PERMISSION_REQUIRED
 
@@ -16,6 +17,8 @@ from ..routes import Route
 # Pyramid has no types: its registries and introspectables are of any.
 Untyped: TypeAlias = Any
 
+_KNOWN = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
+"""Of what takes all methods but some these are told."""
 UNLIKELY = "any-word"
 """Stands for what may be any."""
 _TRIED = (UNLIKELY, "7", "a", "A", "7.7", "ab", "AB-7", "2026-01-31", "00000000-0000-4000-8000-000000000007")
@@ -27,13 +30,18 @@ _CHOICE = re.compile(r"[\w-]+(?:\|[\w-]+)+")
 _PLACE = re.compile(r"\{[A-Za-z_]\w*(?::((?:[^{}]|\{[^{}]*\})+))?\}")
 
 
-def routes_of(registry: Untyped) -> Iterator[Route]:
+def routes_of(registry: Untyped, paths: Iterable[str] = ()) -> Iterator[Route]:
     """Give each view of each route, in the order that routes match, then the views that traversal finds by name.
+
+    Args:
+        registry: the application's.
+        paths: that rules are about, to be told of the routes that serve them.
 
     Raises:
         ConfigurationError: when the application does not keep what it was told.
     """
     everything = [item["introspectable"] for item in registry.introspector.get_category("views") or ()]
+    current = {id(view) for view in everything}
     mapper = registry.queryUtility(IRoutesMapper)
     routes = mapper.get_routes() if mapper is not None else ()
     told = {route.name: registry.introspector.get("routes", route.name) for route in routes}
@@ -41,13 +49,18 @@ def routes_of(registry: Untyped) -> Iterator[Route]:
         hint = "make its Configurator without introspection=False"
         raise ConfigurationError("the application does not keep which views it has", hint=hint)
     anywhere = [view for view in everything if not view["route_name"] and not _answers_exceptions(view)]
+    served = _served(routes, paths)
     for route in routes:
         known = told[route.name]
-        own = [view for view in registry.introspector.related(known) if view.category_name == "views"]
+        # Views that others have replaced after a commit are related still.
+        own = [view for view in registry.introspector.related(known) if id(view) in current]
         for view in (*own, *(anywhere if known["use_global_views"] else ())):
-            yield _route(registry, route.name, route.pattern, view, known["request_methods"])
+            methods = _methods(known["request_methods"], view["request_methods"])
+            if methods is not None:
+                yield _route(registry, route.name, route.pattern, view, methods, served.get(route.name, ()))
     for view in anywhere:
-        yield _route(registry, view["name"] or view.title, "*traverse", view, None)
+        methods = _methods(None, view["request_methods"])
+        yield _route(registry, view["name"] or view.title, "*traverse", view, methods or ())
 
 
 def examples(pattern: str, name: str = "") -> tuple[str, ...]:
@@ -100,18 +113,32 @@ def _words(expression: str | None) -> list[str]:
     return found[: 1 if found[0] == UNLIKELY else 2] + [word for word in _DEEP if re.fullmatch(expression, word)]
 
 
-def _route(registry: Untyped, name: str, pattern: str, view: Untyped, methods: Iterable[str] | None) -> Route:
+def _served(routes: Iterable[Untyped], paths: Iterable[str]) -> dict[str, list[str]]:
+    """Give the paths that each route serves: of those without predicates only the first that matches one."""
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        for route in routes:
+            if route.match(path) is not None:
+                found.setdefault(route.name, []).append(path)
+                if not route.predicates:
+                    break
+    return found
+
+
+def _route(
+    registry: Untyped, name: str, pattern: str, view: Untyped, methods: tuple[str, ...], served: Iterable[str] = ()
+) -> Route:
     demand = view.get("require_scope")
     scopes = None if demand is None else frozenset(() if demand is True else _texts(demand))
     in_tree = _TREE.search(pattern) is not None and (view["name"] or not view["route_name"])
     shown = pattern if pattern.startswith(("/", "*")) else f"/{pattern}"
-    first, *others = examples(pattern, view["name"])
+    first, *others = dict.fromkeys((*examples(pattern, view["name"]), *served))
     return Route(
         name=name,
         path=f"{shown}/{view['name']}" if in_tree else shown,
         example=first,
         others=tuple(others),
-        methods=_methods(methods, view["request_methods"]),
+        methods=methods,
         scopes=scopes,
         permission=_permission(registry, view),
     )
@@ -121,10 +148,17 @@ def _texts(value: str | Iterable[str] | None) -> tuple[str, ...]:
     return () if value is None else (value,) if isinstance(value, str) else tuple(value)
 
 
-def _methods(route: Iterable[str] | None, view: str | Iterable[str] | None) -> tuple[str, ...]:
-    """Give the methods that both take, as their predicates do: whoever takes GET takes HEAD."""
-    taken = [set(_texts(some)) | ({"HEAD"} if "GET" in _texts(some) else set()) for some in (route, view) if some]
-    return tuple(sorted(set.intersection(*taken))) if taken else ()
+def _methods(route: Untyped, view: Untyped) -> tuple[str, ...] | None:
+    """Give the methods that both take; empty: any. None: there is none that both do."""
+    taken = [_taken(some) for some in (route, view) if some]
+    return tuple(sorted(set.intersection(*taken))) or None if taken else ()
+
+
+def _taken(methods: Untyped) -> set[str]:
+    """Give the methods that a predicate takes: whoever takes GET takes HEAD."""
+    if isinstance(methods, not_):
+        return _KNOWN - _taken(methods.value)
+    return set(_texts(methods)) | ({"HEAD"} if "GET" in _texts(methods) else set())
 
 
 def _permission(registry: Untyped, view: Untyped) -> str | None:

@@ -27,6 +27,9 @@ _CHARACTERS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
 }
 """What a kind begins with, and what it goes on with."""
 
+_EXAMPLES: Mapping[str, str] = {"any": "any-word", "run": "any-word", "int": "7", "key": "AB"}
+"""What a kind matches, but texts and choices, which say it themselves."""
+
 _ITEM = re.compile(r"\{([^{}]*)\}|(\*+)|([^{}*]+)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NEVER = re.compile(r"[;\\#?\x00-\x1f\x7f-\x9f]|%[0-9A-Fa-f]{2}")
@@ -123,6 +126,11 @@ class Segment:
             return 1
         return 3 if self.elements[0].kind in ("any", "run") else 2
 
+    @property
+    def example(self) -> str:
+        """A text that matches, with an unlikely word where it may be any."""
+        return "".join((element.words or (_EXAMPLES[element.kind],))[0] for element in self.elements)
+
     def match(self, text: str) -> Mapping[str, str] | None:
         """Give the captures, or None for no match. Of several splits, the one whose first parts are longest."""
         if self.regex is None:
@@ -157,6 +165,12 @@ class Pattern:
     def names(self) -> frozenset[str]:
         """Names of the captures."""
         return frozenset(element.name for segment in self.segments for element in segment.elements if element.name)
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """Paths that match, with an unlikely word where it may be any."""
+        path = "".join(f"/{segment.example}" for segment in self.segments)
+        return (path or "/", f"{path}/{_EXAMPLES['any']}") if self.below else (path or "/",)
 
     def spells_out(self, place: Pattern) -> bool:
         """Whether whoever wrote this pattern spelled out the place: ``/secure/**``, where ``/**`` only covers it."""

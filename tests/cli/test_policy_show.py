@@ -474,6 +474,11 @@ BROKEN = {
         "from patmiddleware import PATMiddleware\napp = PATMiddleware(print, 'memory:')",
         *("odd:app", 1, "doesn't tell its routes"),
     ),
+    "a gate in what is mounted": (
+        "from werkzeug.middleware.dispatcher import DispatcherMiddleware\n"
+        "app = DispatcherMiddleware(print, {'/api': print, '/old': print})",
+        *("odd:app", 1, "odd:app has no gate itself: name what it mounts at /api or /old"),
+    ),
     "a gate that is set up wrongly": (
         "from patmiddleware import PATMiddleware\napp = PATMiddleware(print, 'nothing:')",
         *("odd:app", 2, "importing odd fails: ConfigurationError"),
@@ -624,6 +629,17 @@ def test_a_route_whose_paths_the_rules_tell_apart_is_told_for_each() -> None:
         ("/{language}/x as /en/x", True),
     ]
     assert [words.partition(":")[0] for words in warnings(gate, found)] == ["GET /{language}/x as /en/x (page)"]
+
+
+def test_a_route_whose_paths_need_the_same_is_told_once() -> None:
+    """Whichever rules ask for it: of a preset there are hundreds."""
+    rules = [{"id": name, "path": f"/{name}/**", "scopes": ["read"]} for name in ("de", "en")]
+    policy = Policy.from_dict({"scopes": {"read": {}}, "rule": rules})
+    route = Route(name="page", path="/{language}/x", example="/de/x", others=("/en/x",), methods=("GET",))
+
+    found = list(guards(Gate(policy, route, annotates=False)))
+
+    assert [(guard.route.path, guard.needs()) for guard in found] == [("/{language}/x", "scope read")]
 
 
 MOUNTING = """\

@@ -468,6 +468,51 @@ def test_classes_are_guarded(cls: type[View], demands: dict[str, set[str]]) -> N
     assert told == demands
 
 
+def registered_at_once(app: Flask) -> Decorator:
+    """Give a decorator that routes a class, as extensions have them."""
+
+    def decorate(cls: Any) -> Any:
+        app.add_url_rule("/", view_func=cls.as_view("notes"))
+        return cls
+
+    return decorate
+
+
+@pytest.mark.parametrize("inherited", [False, True])
+def test_a_class_is_guarded_above_its_route(inherited: bool) -> None:
+    """The route has made its view of the class by then, or of one that inherits from it."""
+    app = flask()
+
+    class Bare(MethodView):
+        def get(self) -> str:
+            return owner()
+
+    registered_at_once(app)(type("Below", (Bare,), {}) if inherited else Bare)
+    require_scope("read")(Bare)
+
+    got = [app.test_client().get("/", headers=headers).status_code for headers in (None, token(app, "read"))]
+    assert got == [401, 200]
+    assert [route.scopes for route in gate(app).routes() if route.name == "notes"] == [{"read"}]
+
+
+def test_a_class_that_inherits_from_two_demands_what_both_do() -> None:
+    """Though only the first of them makes its view."""
+    app = flask(policy=POLICY)
+
+    @require_scope("read")
+    class First(MethodView):
+        def get(self) -> str:
+            return owner()
+
+    @require_scope("write")
+    class Second(MethodView): ...
+
+    app.add_url_rule("/", view_func=type("Both", (First, Second), {}).as_view("view"))
+
+    got = [app.test_client().get("/", headers=token(app, scope)).status_code for scope in ("read", "write")]
+    assert got == [403, 200]
+
+
 def test_a_view_that_answers_options_itself_is_guarded() -> None:
     """Only what Flask answers by itself is open."""
     app = flask()
@@ -510,6 +555,19 @@ def test_a_whole_blueprint_is_guarded_by_what_runs_before_it() -> None:
     assert [app.test_client().get(path).status_code for path in ("/notes", "/page")] == [401, 200]
     told = {route.name: route.scopes for route in gate(app).routes()}
     assert (told["api.notes"], told["page"]) == ({"read"}, None)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_runs_before_views_is_guarded_above_as_well(whole: bool) -> None:
+    """Flask has the bare function then, for a blueprint or for the whole application."""
+    app, api = flask(policy=POLICY), Blueprint("api", __name__)
+    require_scope("read")((app if whole else api).before_request(lambda: None))
+    api.add_url_rule("/notes", "notes", showing())
+    app.register_blueprint(api)
+
+    got = [app.test_client().get("/notes", headers=headers).status_code for headers in (None, token(app, "read"))]
+    assert got == [401, 200]
+    assert [route.scopes for route in gate(app).routes() if route.name == "api.notes"] == [{"read"}]
 
 
 def test_methods_of_objects_and_partials_are_guarded() -> None:
@@ -569,11 +627,15 @@ def by_method(app: Flask) -> None:
     app.add_url_rule("/", view_func=View.as_view("notes"))
 
 
+def above_a_class(app: Flask) -> None:
+    require_scope("wirte")(registered_at_once(app)(type("Notes", (MethodView,), {})))
+
+
 def by_endpoint(app: Flask) -> None:
     app.endpoint("notes")(require_scope("wirte")(lambda: "ok"))
 
 
-UNKNOWNS = [below, above, by_method, by_endpoint]
+UNKNOWNS = [below, above, by_method, above_a_class, by_endpoint]
 
 
 @pytest.mark.parametrize("register", UNKNOWNS)
@@ -732,9 +794,18 @@ def registered_as_a_method(app: Flask, view: Any) -> None:
     app.add_url_rule("/", view_func=type("Page", (MethodView,), {"get": get}).as_view("page"))
 
 
-@pytest.mark.parametrize(
-    "register", [registered_below, registered_above, registered_in_a_blueprint, registered_as_a_method]
-)
+def registered_behind_a_hook(app: Flask, view: Any) -> None:
+    require_scope()(app.before_request(lambda: None))
+    app.add_url_rule("/", view_func=view)
+
+
+WAYS = [
+    *(registered_below, registered_above, registered_in_a_blueprint, registered_as_a_method),
+    registered_behind_a_hook,
+]
+
+
+@pytest.mark.parametrize("register", WAYS)
 def test_without_a_gate_a_view_is_closed(register: Callable[[Flask, Any], None]) -> None:
     """Where nobody initialised the extension, it says what to do, also where the route has the bare function."""
     app, ran = Flask("bare"), []

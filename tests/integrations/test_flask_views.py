@@ -14,8 +14,9 @@ pytest.importorskip("flask")
 from flask import Flask, request
 from flask.views import MethodView
 from integrations.flasking import flask, gate
-from werkzeug.routing import BaseConverter, Rule
+from werkzeug.routing import BaseConverter, Rule, UnicodeConverter
 
+from patmiddleware import Policy
 from patmiddleware.integrations.flask import require_scope
 from patmiddleware.routes import Route, Routed, routed
 
@@ -123,24 +124,38 @@ def test_a_rule_without_a_view_is_told() -> None:
     assert ("nowhere", None) in [(route.name, route.scopes) for route in gate(app).routes()]
 
 
-def test_what_is_no_function_can_be_a_view() -> None:
-    """Though it can't be compared by identity."""
+class Unhashable:
+    """What can't be found by its hash."""
 
-    class Calling:
-        __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]
 
-        def __eq__(self, other: object) -> bool:
-            return self is other
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
-        def __call__(self) -> str:
-            return "ok"
+    def __call__(self) -> str:
+        return "ok"
 
-    app, view = flask(), Calling()
-    app.add_url_rule("/open", "open", view)
-    guarded: Any = require_scope("read")(view)
+
+class Slotted:
+    """What can't be referred to weakly."""
+
+    __slots__ = ()
+
+    def __call__(self) -> str:
+        return "ok"
+
+
+@pytest.mark.parametrize("kind", [Unhashable, Slotted])
+def test_what_is_no_function_can_be_a_view(kind: type) -> None:
+    """Guarded where its route has it bare, as a function is; another of its kind is not."""
+    app, view = flask(), kind()
+    for name, other in {"bare": view, "open": kind()}.items():
+        app.add_url_rule(f"/{name}", name, other)
+    guarded: Any = require_scope("read")(require_scope()(view))
     app.add_url_rule("/guarded", "guarded", guarded)
 
-    assert [app.test_client().get(path).status_code for path in ("/open", "/guarded")] == [200, 401]
+    assert [app.test_client().get(path).status_code for path in ("/open", "/guarded", "/bare")] == [200, 401, 401]
+    assert {route.name: route.scopes for route in gate(app).routes()}["bare"] == {"read"}
 
 
 def test_an_application_that_is_gone_is_let_go() -> None:
@@ -181,6 +196,36 @@ def test_paths_that_rules_could_tell_apart_are_given(rule: str, expected: list[s
 
     assert list(route.others) == expected
     assert {app.test_client().get(path).status_code for path in (route.example, *route.others)} == {200}
+
+
+ALLOWS = {
+    "scopes": {"read": {}},
+    "rule": [
+        {"path": "/api/**", "effect": "require", "scopes": ["read"]},
+        {"path": ["/api/open/**", "/api/{number:int}", "/broken/{name}"], "public": True},
+    ],
+}
+
+
+def test_a_part_of_a_wide_route_that_a_rule_opens_is_given() -> None:
+    """To the route that serves it, and to no other; a converter that fails serves nothing."""
+    app = flask(policy=Policy.from_dict(ALLOWS))
+    app.url_map.converters["broken"] = Broken
+    for name, rule in {"wide": "/api/<path:rest>", "number": "/api/<int:of>", "broken": "/broken/<broken:of>"}.items():
+        app.add_url_rule(rule, name, lambda **given: "ok")
+
+    found = {route.name: route.others for route in gate(app).routes()}
+
+    assert found["wide"][-2:] == ("/api/open", "/api/open/any-word")
+    assert found["number"] == ("/api/5", "/api/1009", "/api/7")
+    assert found["broken"] == ()
+
+
+class Broken(UnicodeConverter):
+    """Asks what is not there."""
+
+    def to_python(self, value: str) -> str:
+        raise LookupError(value)
 
 
 @pytest.mark.parametrize(("rule", "other"), [("/notes/", "/notes"), ("/notes/<name>/", "/notes/any-word")])

@@ -80,6 +80,8 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"store": "memory:", "polcy": "p.toml"}, "patmiddleware.polcy: there is no such setting .*'policy'"),
     ({"store": "memory:", "policy": "missing.toml"}, "missing.toml: can't be read"),
     ({"store": "memory:", "accept": "beerer"}, "patmiddleware.accept"),
+    ({"store": "memory:", "security_policy": "ture"}, "patmiddleware.security_policy: must be true or false"),
+    ({"store": "memory:", "security_policy": ""}, "patmiddleware.security_policy: must be true or false"),
 ]
 
 

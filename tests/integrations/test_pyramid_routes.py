@@ -8,11 +8,12 @@ import pytest
 from gate import call, request
 from pyramid_site import Site, say_grant
 
+from patmiddleware import Policy
 from patmiddleware.errors import ConfigurationError
 from patmiddleware.integrations.pyramid_routes import UNLIKELY, examples
 from patmiddleware.routes import Route
 
-from pyramid.config import Configurator  # isort: skip  # behind the line that skips
+from pyramid.config import Configurator, not_  # isort: skip  # behind the line that skips
 from pyramid.security import NO_PERMISSION_REQUIRED  # isort: skip  # behind the line that skips
 
 PATTERNS = [
@@ -96,6 +97,54 @@ def test_views_without_a_route_are_shown_for_the_routes_that_let_them_answer() -
         ("/tree/*traverse/edit", "/tree/edit"),
         ("*traverse/edit", "/edit"),
     ]
+
+
+METHODS: list[tuple[Any, Any, list[tuple[str, ...]]]] = [
+    (None, not_("POST"), [("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT")]),
+    (None, not_("GET"), [("DELETE", "OPTIONS", "PATCH", "POST", "PUT")]),
+    (("GET", "POST"), not_("GET"), [("POST",)]),
+    ("GET", "HEAD", [("HEAD",)]),
+    ("GET", "POST", []),
+]
+
+
+@pytest.mark.parametrize(("route", "view", "expected"), METHODS)
+def test_the_methods_that_route_and_view_take_are_shown(route: Any, view: Any, expected: list[tuple[str, ...]]) -> None:
+    """Also where all but some are; a view that no method gets to is no way in."""
+    site = Site()
+    site.config.add_route("own", "/own", request_method=route)
+    site.config.add_view(say_grant, route_name="own", request_method=view)
+
+    assert [one.methods for one in routes(site)] == expected
+
+
+def test_a_view_that_another_one_has_replaced_is_not_shown() -> None:
+    """Pyramid lets a later part of the configuration override what was committed before."""
+    site = Site()
+    site.view("/own", require_scope="write")
+    site.config.commit()
+    site.config.add_view(say_grant, route_name="/own")
+
+    assert call(site.app, request("/own")).status == 200
+    assert [one.scopes for one in routes(site)] == [None]
+
+
+def test_a_part_of_a_wide_route_that_a_rule_opens_is_given() -> None:
+    """To each route that may serve it: those behind one that always does are left out."""
+    open_ = {"path": ["/api/open/**", "/api/{number:int}"], "public": True}
+    site = Site({"policy": Policy.from_dict({"rule": [open_]})})
+    wide = (("some", "/api/{name}", "GET"), ("all", "/api/*rest", None), ("more", "/*rest", None))
+    for name, pattern, method in wide:
+        site.config.add_route(name, pattern, request_method=method)
+        site.config.add_view(say_grant, route_name=name)
+
+    found = {one.name: {*one.others} & {"/api/open", "/api/open/any-word", "/api/7"} for one in routes(site)}
+
+    assert found == {
+        "some": {"/api/open", "/api/7"},
+        "all": {"/api/open", "/api/open/any-word", "/api/7"},
+        "more": set(),
+    }
 
 
 def test_a_permission_that_nobody_asks_about_is_not_shown() -> None:

@@ -200,11 +200,21 @@ def test_static_files_not_found_and_exception_views_can_demand(tmp_path: Path) -
     assert site.ask("/files/file.txt").status == 401
     assert site.ask("/files/file.txt", site.token("read")).body == b"secret"
     assert site.ask("/nowhere", site.token("read")).body == b"no such page"
-    with pytest.raises(HTTPForbidden):  # nothing stands behind the last view
-        site.ask("/nowhere")
-    with pytest.raises(HTTPForbidden):
-        site.ask("/broken")
+    assert (site.ask("/nowhere").status, site.ask("/broken").status) == (401, 401)
+    assert site.ask("/broken", site.token("read")).status == 403
     assert site.ask("/broken", site.token("admin")).body == b"details"
+
+
+def test_a_forbidden_view_that_demands_answers_as_the_gate_does() -> None:
+    """Nothing stands behind it: what it refuses is answered, not raised once more."""
+    site = Site({"policy": POLICY})
+    site.config.add_forbidden_view(lambda request: Response("denied", status=403), require_scope="read")
+    site.view("/view", require_scope="admin")
+
+    got = [site.ask("/view", authorization) for authorization in (None, site.token(), site.token("read"))]
+
+    assert [answer.status for answer in got] == [401, 403, 403]
+    assert got[-1].body == b"denied"
 
 
 def test_an_exception_view_sees_who_asked() -> None:

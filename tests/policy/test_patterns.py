@@ -374,6 +374,15 @@ def test_patterns_can_be_written_again(text: str) -> None:
     assert parse(str(pattern)) == pattern
 
 
+@given(pattern_texts())
+def test_a_pattern_matches_its_examples(text: str) -> None:
+    """The path itself, and where everything below it matches, one below."""
+    pattern = parse(text)
+
+    assert len(pattern.examples) == 1 + pattern.below
+    assert None not in [pattern.match(split(path)) for path in pattern.examples]
+
+
 @given(st.text(alphabet="/{}*:|.;%2Fab1A_ \n-é", max_size=16).map(lambda text: "/" + text) | st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
     """No text breaks the reader; what it takes, it writes so that it reads as the same."""
