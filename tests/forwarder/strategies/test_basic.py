@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +15,9 @@ from services.jira import PASSWORDS
 from services.running import free_port
 from upstreams import ALICE, get
 
-from patmiddleware.errors import LinkError
+from patmiddleware.errors import LinkError, UpstreamError
 from patmiddleware.forwarder.strategies import BasicLogin
+from patmiddleware.forwarder.strategies.basic import PATIENCE
 from patmiddleware.forwarder.transport import PooledTransport
 
 
@@ -49,6 +51,60 @@ def test_a_wrong_password_never_locks_the_account(tmp_path: Path) -> None:
         assert sum("refused the password of the account" in body for _, body in answers) >= 9
         assert "wrong" not in "".join(body for _, body in answers)
     assert failures == [2, 0]
+
+
+def sent(login: BasicLogin, transport: PooledTransport) -> int | None:
+    """Send what a client asks, as the forwarder does; give the status, or None where nothing may go out."""
+    try:
+        response = transport.send(login.sign(get(), ALICE))
+    except LinkError:
+        return None
+    response.close()
+    (login.refused if response.status == 401 else login.taken)(ALICE)
+    return response.status
+
+
+def test_a_wrong_password_is_sent_twice_by_all_processes(tmp_path: Path) -> None:
+    """Each has its first request, as it has after each restart; none is one try more."""
+    with gated(auth=basic(tmp_path)) as chain:
+        transport = PooledTransport(chain.jira.url)
+        logins = [BasicLogin(transport, chain.jira.url, SERVICE, "wrong", state=tmp_path) for _ in range(4)]
+        statuses = [sent(login, transport) for login in logins]
+        transport.close()
+
+        assert (statuses, chain.jira.standin.accounts.failures(SERVICE)) == ([401, None, None, None], 2)
+
+
+def test_a_changed_password_is_sent_twice_by_all_processes(tmp_path: Path) -> None:
+    """Though it was proved in each of them, what one hears counts for all."""
+    with gated(auth=basic(tmp_path)) as chain:
+        transport = PooledTransport(chain.jira.url)
+        logins = [BasicLogin(transport, chain.jira.url, SERVICE, PASSWORDS[SERVICE], state=tmp_path) for _ in range(4)]
+        before = [sent(login, transport) for login in logins]
+        chain.jira.standin.accounts.set_password(SERVICE, "another")
+        after = [sent(login, transport) for login in logins]
+        transport.close()
+
+        assert (before, after) == ([200] * 4, [401, None, None, None])
+        assert chain.jira.standin.accounts.failures(SERVICE) == 2
+
+
+def test_a_first_request_that_is_never_heard_of_holds_up_the_next_ones_once(
+    tmp_path: Path,
+) -> None:
+    """Where the upstream could not be reached, each later request finds out for itself, without a wait."""
+    url = f"http://127.0.0.1:{free_port()}"
+    transport = PooledTransport(url)
+    login = BasicLogin(transport, url, SERVICE, "secret", state=tmp_path)
+    login.sign(get(), ALICE)  # goes nowhere
+    with pytest.raises(UpstreamError):
+        login.sign(get(), ALICE)
+    began = time.monotonic()
+    for _ in range(3):
+        with pytest.raises(UpstreamError):
+            login.sign(get(), ALICE)
+
+    assert time.monotonic() - began < 2 * PATIENCE
 
 
 def test_a_password_that_is_changed_never_locks_the_account(tmp_path: Path) -> None:
