@@ -95,7 +95,7 @@ class Links:
         return _TARGET.sub(lambda target: self.url(target[0]), value) if name == "link" else value
 
     def applies(self, headers: Headers) -> bool:
-        """Whether an answer's body is rewritten: JSON that has ASCII in it, whole, bare or in gzip, and nobody's file."""
+        """Whether an answer's body is rewritten: JSON with ASCII in it, whole, bare or in gzip, and nobody's file."""
         if not names_json(headers) or _value(headers, "content-disposition") or _value(headers, "content-range"):
             return False  # a file, though it be shown in place; or a part
         return _value(headers, "content-encoding") in _READABLE and _is_json(_value(headers, "content-type"))
