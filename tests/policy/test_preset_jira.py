@@ -143,6 +143,7 @@ def test_spelling_changes_nothing(row: Row) -> None:
         "/rest/pat/latest/tokens",
         "/rest/pat/1.0/tokens/17",
         "/rest/pat",
+        "/rest/tsv/1.0/authenticate",
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
