@@ -123,6 +123,21 @@ def test_what_is_never_forwarded(path: str, status: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("context", "mount", "path"),
+    [
+        ("/rest", "/rest", "/rest/auth/1/session"),
+        ("/jira/rest", "/api", "/api/pat/latest/tokens"),
+        ("/rest/auth", "", "/1/session"),
+    ],
+)
+def test_what_is_never_forwarded_may_begin_in_the_context(context: str, mount: str, path: str) -> None:
+    """It is the path at the upstream that counts."""
+    with upstream(OK) as server:
+        assert Gate(server.url + context, mount=mount).get(path).status == 403
+        assert server.connections == 0
+
+
+@pytest.mark.parametrize(
     ("keys", "status"),
     [
         ({"QUERY_STRING": "os_username=admin&os_password=x"}, 400),
