@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _GZIP = frozenset(("gzip",))
+# Where Jira, Confluence and Bitbucket send those whom they don't know.
+_LOGIN = re.compile(r"/login(?:\.jsp|\.action|\?next=)")
 
 
 class Forwarder:
@@ -165,7 +168,7 @@ def _is_refused(response: UpstreamResponse) -> bool:
         response.status == 401
         or value_of(response.headers, "x-ausername") == "anonymous"
         or (response.status == 403 and value_of(response.headers, "x-authentication-denied-reason") is not None)
-        or (300 <= response.status < 400 and "/login.jsp" in (value_of(response.headers, "location") or ""))
+        or (300 <= response.status < 400 and _LOGIN.search(value_of(response.headers, "location") or "") is not None)
     )
 
 

@@ -194,6 +194,8 @@ REFUSING = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-AUSERNAME: anonymous\r\n\r\n[]",
     b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nX-Authentication-Denied-Reason: CAPTCHA_CHALLENGE\r\n\r\n",
     b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /login.jsp?os_destination=%2F\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /login.action?os_destination=%2F\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /login?next=/x\r\n\r\n",
 ]
 
 
