@@ -146,7 +146,8 @@ class Forwarder:
         for is_first in (True, False):
             response = self.transport.send(self.strategy.sign(exchange.request, caller))
             if not _is_refused(response):
-                tell_taken(self.strategy, caller)
+                if response.status < 500:  # else nobody may have looked at what it was signed with
+                    tell_taken(self.strategy, caller)
                 return response
             response.close()
             if not (is_first and self.strategy.refused(caller)):

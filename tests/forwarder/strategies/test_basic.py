@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gate import call, request
 from services.gated import SERVICE, Gated, gated
 from services.jira import PASSWORDS
 from services.running import free_port
-from upstreams import ALICE, get
+from upstreams import ALICE, get, serving
+from werkzeug import Request, Response
 
+from patmiddleware import Issuer, PATMiddleware, open_store
 from patmiddleware.errors import LinkError, UpstreamError
+from patmiddleware.forwarder import Forwarder
 from patmiddleware.forwarder.strategies import BasicLogin
 from patmiddleware.forwarder.strategies.basic import PATIENCE
 from patmiddleware.forwarder.transport import PooledTransport
@@ -87,6 +91,27 @@ def test_a_changed_password_is_sent_twice_by_all_processes(tmp_path: Path) -> No
 
         assert (before, after) == ([200] * 4, [401, None, None, None])
         assert chain.jira.standin.accounts.failures(SERVICE) == 2
+
+
+def test_an_upstream_that_fails_proves_no_password(tmp_path: Path) -> None:
+    """What stands before Jira may answer while it starts: the next requests wait until the password is made sure of."""
+    answers = iter([503, *[401] * 20])
+
+    def answer(_: Request) -> Response:
+        return Response(status=next(answers))
+
+    with serving(answer) as site, ThreadPoolExecutor(10) as pool:
+        store = open_store("memory:")
+        token = Issuer(store).mint(owner="alice", name="ci", scopes={"READ"}).secret
+        forwarder = Forwarder(site.url, auth=basic(tmp_path, "wrong"), public_url="https://api.example.org")
+        gate = PATMiddleware(forwarder, store)
+
+        def asked(_: int) -> int:
+            return call(gate, request("/rest/api/2/myself", f"Bearer {token}")).status
+
+        assert asked(0) == 503
+        assert (set(pool.map(asked, range(10))), len(site.asked)) == ({502}, 2)
+        forwarder.close()
 
 
 def test_a_first_request_that_is_never_heard_of_holds_up_the_next_ones_once(
