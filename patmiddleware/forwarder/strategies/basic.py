@@ -99,7 +99,7 @@ class BasicLogin:
     def _goes_ahead(self) -> bool:
         """Whether a request may be the first with a password that nobody knows of; others wait for what it hears."""
         with self._lock:
-            if not self._has_scout and not self._is_doubted:
+            if not (self._has_scout or self._is_doubted or self._is_proved):  # the last while the lock was waited for
                 self._has_scout = self._breaker.venture()
                 if self._has_scout:
                     return True

@@ -114,6 +114,23 @@ def test_an_upstream_that_fails_proves_no_password(tmp_path: Path) -> None:
         forwarder.close()
 
 
+def test_a_password_is_proved_once_for_all_that_wait(tmp_path: Path) -> None:
+    """Where another process's first request is out, one of ours asks, and no note is left of it."""
+
+    def answer(_: Request) -> Response:
+        time.sleep(0.5)  # so that the others come while one asks
+        return Response()
+
+    with serving(answer) as site, ThreadPoolExecutor(10) as pool:
+        transport = PooledTransport(site.url)
+        other, login = (BasicLogin(transport, site.url, SERVICE, "right", state=tmp_path) for _ in range(2))
+        other.sign(get(), ALICE)
+        list(pool.map(lambda _: login.sign(get(), ALICE), range(10)))
+        transport.close()
+
+        assert (len(site.asked), list(tmp_path.glob("*.json"))) == (1, [])
+
+
 def test_a_first_request_that_is_never_heard_of_holds_up_the_next_ones_once(
     tmp_path: Path,
 ) -> None:
