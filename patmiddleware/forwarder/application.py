@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _GZIP = frozenset(("gzip",))
+# Where Jira, Confluence and Bitbucket send those whom they don't know.
+_LOGIN = re.compile(r"/login(?:\.jsp|\.action|\?next=)")
 
 
 class Forwarder:
@@ -143,7 +146,8 @@ class Forwarder:
         for is_first in (True, False):
             response = self.transport.send(self.strategy.sign(exchange.request, caller))
             if not _is_refused(response):
-                tell_taken(self.strategy, caller)
+                if response.status < 500:  # else nobody may have looked at what it was signed with
+                    tell_taken(self.strategy, caller)
                 return response
             response.close()
             if not (is_first and self.strategy.refused(caller)):
@@ -165,7 +169,7 @@ def _is_refused(response: UpstreamResponse) -> bool:
         response.status == 401
         or value_of(response.headers, "x-ausername") == "anonymous"
         or (response.status == 403 and value_of(response.headers, "x-authentication-denied-reason") is not None)
-        or (300 <= response.status < 400 and "/login.jsp" in (value_of(response.headers, "location") or ""))
+        or (300 <= response.status < 400 and _LOGIN.search(value_of(response.headers, "location") or "") is not None)
     )
 
 

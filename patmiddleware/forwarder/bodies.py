@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ..annotate import Environ
-from ..model import Denied
 from . import target
 from .answers import Failed
 
@@ -46,12 +45,13 @@ class Body(NamedTuple):
     length: int | None
 
 
-def body(environ: Environ) -> Body | Denied:
-    """Give the body of a request; a form that names a login of Jira's is refused.
+def body(environ: Environ) -> Body:
+    """Give the body of a request.
 
     Raises:
-        Failed: when its length is not certain, it is a form that can't be looked through or in a charset in which that
-            would be in vain, or the client broke off; pieces that are read later raise it as well.
+        Failed: when its length is not certain, it is a form that names a login of Jira's, that can't be looked through
+            or is in a charset in which that would be in vain, or the client broke off; pieces that are read later raise
+            it as well.
     """
     length = _length(environ)
     source, kind = environ["wsgi.input"], environ.get("CONTENT_TYPE", "").lower()
@@ -83,16 +83,13 @@ def _length(environ: Environ) -> int | None:
     return None
 
 
-def _form(source: Any, length: int | None) -> Body | Denied:
+def _form(source: Any, length: int | None) -> Body:
     if length is not None and length > SMALL:
         raise Failed(413, _LONG)
     sent = b"".join(_pieces(source, length, SMALL + 1))  # one byte more than may come
     if len(sent) > SMALL:
         raise Failed(413, _LONG)
-    kept = target.parameters(sent.decode("latin-1"))
-    if isinstance(kept, Denied):
-        return kept
-    content = kept.encode("latin-1")
+    content = target.parameters(sent.decode("latin-1")).encode("latin-1")
     return Body(content, len(content))
 
 

@@ -122,16 +122,41 @@ class Breaker:
             UpstreamTimeout: when another process takes too long over it.
         """
         with ExitStack() as held:
+            self._judge(self._entered(held)[1])
+            yield
+
+    def venture(self) -> bool:
+        """Note one try of the password, as if it had been refused, before it is known how it went.
+
+        So each process counts it, and a restart does not forget it; :meth:`reset` is for one that went well.
+
+        Returns:
+            Whether there was no note yet. Where there was one it stays, and the password is to be proved by a login.
+
+        Raises:
+            LinkError: when no note could be kept.
+            UpstreamTimeout: when another process takes too long over a login.
+        """
+        with ExitStack() as held:
+            path, note = self._entered(held)
+            if note is not None:
+                return False
             try:
-                path = self._path()
-                held.enter_context(locked(path.with_suffix(".lock"), beside=path, timeout=self._patience))
-                note = self._read(path)
-            except TimeoutError as error:
-                raise UpstreamTimeout("another process is logging in at the upstream and takes too long") from error
+                # Long ago, so that it may be tried once more at once.
+                _write(path, replace(self._noted(Trouble.REFUSED, None), at=0.0))
             except OSError as error:
                 raise _unkept(error) from error
-            self._judge(note)
-            yield
+            return True
+
+    def _entered(self, held: ExitStack) -> tuple[Path, _Note | None]:
+        try:
+            path = self._path()
+            held.enter_context(locked(path.with_suffix(".lock"), beside=path, timeout=self._patience))
+            return path, self._read(path)
+        except TimeoutError as error:
+            raise UpstreamTimeout("another process is logging in at the upstream and takes too long") from error
+        except OSError as error:
+            raise _unkept(error) from error
 
     def is_noted(self) -> bool:
         """Whether there is a note of this account, of whatever process; also where that can't be said."""
@@ -140,17 +165,12 @@ class Breaker:
         except OSError:
             return True
 
-    def trip(self, trouble: Trouble, failures: int = 1) -> LinkError:
-        """Note what is wrong, within :meth:`login`; give the error to raise.
-
-        Args:
-            trouble: what it is.
-            failures: how often the upstream has refused the password, if that is it.
-        """
+    def trip(self, trouble: Trouble) -> LinkError:
+        """Note what is wrong, within :meth:`login`; give the error to raise."""
         try:
             path = self._path()
-            note = self._noted(trouble, self._read(path), failures)
-            write_whole(path, [json.dumps(asdict(note)).encode()], beside=None)
+            note = self._noted(trouble, self._read(path))
+            _write(path, note)
         except OSError as error:
             return _unkept(error)
         return LinkError(_said(note))
@@ -172,14 +192,14 @@ class Breaker:
         if (pausing or note.refusals >= TRIES) and self._is_same(note):
             raise LinkError(_said(note))
 
-    def _noted(self, trouble: Trouble, before: _Note | None, failures: int) -> _Note:
+    def _noted(self, trouble: Trouble, before: _Note | None) -> _Note:
         now = self._clock()
         if trouble is not Trouble.REFUSED:
             return replace(before, trouble=trouble, at=now) if before else _Note(trouble, now)
         if before and self._is_same(before):
-            return replace(before, trouble=trouble, at=now, refusals=before.refusals + failures)
-        salt = os.urandom(16).hex()
-        return _Note(trouble, now, failures, salt, self._print(salt))
+            return replace(before, trouble=trouble, at=now, refusals=before.refusals + 1)
+        salt = self._printed[0] or os.urandom(16).hex()
+        return _Note(trouble, now, 1, salt, self._print(salt))
 
     def _is_same(self, note: _Note) -> bool:
         return bool(note.refusals) and compare_digest(note.print, self._print(note.salt))
@@ -204,6 +224,10 @@ class Breaker:
 
     def _path(self) -> Path:
         return (self._folder or _private_folder()) / f"login-{self._name}.json"
+
+
+def _write(path: Path, note: _Note) -> None:
+    write_whole(path, [json.dumps(asdict(note)).encode()], beside=None)
 
 
 def _said(note: _Note) -> str:

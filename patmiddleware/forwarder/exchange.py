@@ -81,12 +81,10 @@ class Outbound:
         headers = self.upward(environ)
         if headers is None:
             raise Failed(400, "A header holds a character that no header may hold.")
-        if wanted.startswith(f"{self.context}/rest/"):
+        if wanted.startswith(f"{self.context}/rest/") or self.context.endswith("/rest"):
             # A part of an answer can't be rewritten; parts are for files.
             headers = [pair for pair in headers if pair[0] not in ("Range", "If-Range")]
         content = body(environ)
-        if isinstance(content, Denied):
-            return content
         if content.content is None:
             # Some servers say text/plain where the client said nothing.
             headers = [(name, value) for name, value in headers if name != "Content-Type"]
@@ -124,8 +122,8 @@ def _made(info: str, query: str, script: str, mount: str, context: str) -> str |
     below = target.below(path, mount)
     if below is None:
         raise Failed(404, f"Nothing is forwarded from here: all of it is below {mount}.")
-    own = target.is_own(below)
+    own = target.is_own(context + below)  # the context may be a part of it
     if own is not None:
         return own
     kept = target.query(query)
-    return kept if isinstance(kept, Denied) else f"{context}{target.encoded(below)}{kept and f'?{kept}'}"
+    return f"{context}{target.encoded(below)}{kept and f'?{kept}'}"

@@ -36,8 +36,9 @@ from .jsontext import JsonAddresses
 OF_THE_BYTES = frozenset({"content-length", "content-md5", "digest", "content-digest", "repr-digest", "accept-ranges"})
 """Headers, in lower case, that are no longer true of an answer whose body is rewritten."""
 
-_JSON = re.compile(r"application/(?:[^\s/;,]+\+)?json(?P<parameters>\s*;.*)?", re.IGNORECASE | re.DOTALL)
-_CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE)
+_JSON = re.compile(r"application/(?:[^\s/;,]+\+)?json(?:\s*;.*)?", re.IGNORECASE | re.DOTALL)
+# JSON has no charset (RFC 8259, section 11); what some servers name has ASCII in it, but for these.
+_WIDE = re.compile(r";\s*charset\s*=\s*\"?(?:utf-?(?:16|32)|[^;]*ucs)", re.IGNORECASE)
 _GZIP = ("gzip", "x-gzip")  # RFC 9110, section 8.4.1.3
 _READABLE = ("", "identity", *_GZIP)
 _ENDS = ("", "/", "?", "#")
@@ -94,7 +95,7 @@ class Links:
         return _TARGET.sub(lambda target: self.url(target[0]), value) if name == "link" else value
 
     def applies(self, headers: Headers) -> bool:
-        """Whether an answer's body is rewritten: JSON in UTF-8, whole, bare or in gzip, and not somebody's file."""
+        """Whether an answer's body is rewritten: JSON with ASCII in it, whole, bare or in gzip, and nobody's file."""
         if not names_json(headers) or _value(headers, "content-disposition") or _value(headers, "content-range"):
             return False  # a file, though it be shown in place; or a part
         return _value(headers, "content-encoding") in _READABLE and _is_json(_value(headers, "content-type"))
@@ -134,9 +135,7 @@ def is_gzip(headers: Headers) -> bool:
 
 
 def _is_json(content_type: str) -> bool:
-    found = _JSON.fullmatch(content_type)
-    charset = _CHARSET.search(found["parameters"] or "") if found else None
-    return found is not None and (charset is None or charset[1] in ("utf-8", "utf8"))
+    return _JSON.fullmatch(content_type) is not None and _WIDE.search(content_type) is None
 
 
 def _value(headers: Headers, name: str) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 from ..errors import ConfigurationError
 from ..model import Denied, Reason
 from ..policy.patterns import PatternError, parse
+from .answers import Failed
 
 _PATH = "/-._~!$&'()*+,=:@"  # RFC 3986, section 3.3, but for ";", which no path that is judged holds
 _QUERY = _PATH + "/?%;"
@@ -23,10 +24,7 @@ _STRIPPED = re.compile(r"oauth_.*|xoauth_requestor_id|user_id", re.DOTALL)
 # Where Jira hands out sessions, and tokens without scopes; wherever it stands: also behind /s/<any>/_/ and the like.
 _OWN = re.compile(r"/rest/(pat|auth)(?=[/.]|\Z)")
 
-OS_PARAMETER = Denied(
-    Reason.MALFORMED,
-    detail="A parameter named os_… would log in a second time. Leave it out: the token is all that is needed.",
-)
+_LOGIN = "A parameter named os_… would log in a second time. Leave it out: the token is all that is needed."
 
 
 def mounted(mount: str) -> str:
@@ -73,8 +71,8 @@ def is_own(path: str) -> Denied | None:
 
 
 def _own(path: str) -> str | None:
-    # Some of Atlassian's servers have read "::" as a separator (CVE-2026-21589).
-    found = _OWN.search(path.casefold().replace("::", "/"))
+    # Some of Atlassian's servers have read "::" as a separator (CVE-2026-21589); routers trim the words of a path.
+    found = _OWN.search(path.casefold().replace("::", "/").replace(" ", ""))
     return found and found[1]
 
 
@@ -83,22 +81,29 @@ def encoded(path: str) -> str:
     return quote(path, safe=_PATH)
 
 
-def query(text: str) -> str | Denied:
-    """Give the query as it goes upstream, without what only a way of being somebody may set, or refuse it.
+def query(text: str) -> str:
+    """Give the query as it goes upstream, without what only a way of being somebody may set.
 
     Args:
         text: ``QUERY_STRING``, a WSGI native string.
+
+    Raises:
+        Failed: when a parameter would log in.
     """
     kept = parameters(text)
-    if isinstance(kept, Denied) or not kept:
+    if not kept:
         return kept
     # As urllib3 would write it, so that what is signed is what is sent.
     stray = _STRAY.sub("%25", quote(kept.encode("latin-1", "replace"), safe=_QUERY))
     return _ESCAPE.sub(lambda escape: escape[0].upper(), stray)
 
 
-def parameters(text: str) -> str | Denied:
-    """Take out, or refuse, parameters of a query or of a urlencoded form; both are native strings."""
+def parameters(text: str) -> str:
+    """Take out parameters of a query or of a urlencoded form; both are native strings.
+
+    Raises:
+        Failed: when one would log in, or can't be taken out.
+    """
     if not text:
         return text
     kept = []
@@ -106,7 +111,7 @@ def parameters(text: str) -> str | Denied:
         # Some servers take ";" for a separator, too: what only they would see can't be cut out for all.
         first, *others = (_name(piece) for piece in part.split(";"))
         if first.startswith(_REFUSED) or any(map(_is_sensitive, others)):
-            return OS_PARAMETER
+            raise Failed(400, _LOGIN)
         if not _STRIPPED.fullmatch(first):
             kept.append(part)
     return "&".join(kept)

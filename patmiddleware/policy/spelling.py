@@ -75,12 +75,15 @@ class Spelling:
         versions: segments of a module to the spellings of its version; the first is the form that is judged.
         endings: segments of a root to the endings that are cut from the last segment below it.
         templates: segments of every operation; keys stand where one of :data:`SHAPES` is named.
+        pages: endings of the last segment by which a server finds a page, whatever stands before it, to the segments
+            of places: the first one is where it is judged, below the others it is left.
     """
 
     mount: tuple[str, ...]
     versions: Mapping[tuple[str, ...], tuple[str, ...]]
     endings: Mapping[tuple[str, ...], tuple[str, ...]]
     templates: Iterable[Sequence[str]] = field(repr=False)
+    pages: Mapping[str, Sequence[tuple[str, ...]]] = field(default_factory=dict)
     _keys: _Place = field(init=False, repr=False, default_factory=_Place)
 
     def __post_init__(self) -> None:
@@ -92,7 +95,15 @@ class Spelling:
         segments = split(path)
         if tuple(segments[: len(self.mount)]) != self.mount:
             return path
-        return "/" + "/".join([*self.mount, *self._key(self._version(self._ending(segments[len(self.mount) :])))])
+        form = self._key(self._version(self._ending(self._page(segments[len(self.mount) :]))))
+        return "/" + "/".join([*self.mount, *form])
+
+    def _page(self, segments: list[str]) -> list[str]:
+        for ending, places in self.pages.items():
+            if segments and segments[-1].endswith(ending):
+                stands = any(tuple(segments[: len(place)]) == place for place in places)
+                return segments if stands else [*places[0], segments[-1]]
+        return segments
 
     def _ending(self, segments: list[str]) -> list[str]:
         for root, endings in self.endings.items():

@@ -123,6 +123,21 @@ def test_what_is_never_forwarded(path: str, status: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("context", "mount", "path"),
+    [
+        ("/rest", "/rest", "/rest/auth/1/session"),
+        ("/jira/rest", "/api", "/api/pat/latest/tokens"),
+        ("/rest/auth", "", "/1/session"),
+    ],
+)
+def test_what_is_never_forwarded_may_begin_in_the_context(context: str, mount: str, path: str) -> None:
+    """It is the path at the upstream that counts."""
+    with upstream(OK) as server:
+        assert Gate(server.url + context, mount=mount).get(path).status == 403
+        assert server.connections == 0
+
+
+@pytest.mark.parametrize(
     ("keys", "status"),
     [
         ({"QUERY_STRING": "os_username=admin&os_password=x"}, 400),
@@ -179,6 +194,8 @@ REFUSING = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-AUSERNAME: anonymous\r\n\r\n[]",
     b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nX-Authentication-Denied-Reason: CAPTCHA_CHALLENGE\r\n\r\n",
     b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /login.jsp?os_destination=%2F\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /login.action?os_destination=%2F\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /login?next=/x\r\n\r\n",
 ]
 
 

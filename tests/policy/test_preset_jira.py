@@ -143,6 +143,7 @@ def test_spelling_changes_nothing(row: Row) -> None:
         "/rest/pat/latest/tokens",
         "/rest/pat/1.0/tokens/17",
         "/rest/pat",
+        "/rest/tsv/1.0/authenticate",
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
@@ -188,6 +189,10 @@ def test_unknown_operation_needs_its_familys_strictest_scope(method: str, path: 
         ("GET", "/plugins/servlet/oauth/request-token"),
         ("POST", "/plugins/servlet/oauth/access-token"),
         ("GET", "/plugins/servlet/oauth/authorize"),
+        ("GET", "/rest/servicedeskapi/request/DeleteIssue.jspa"),
+        ("GET", "/rest/tempo-timesheets/4/worklogs/ViewProfile!default.jspa"),
+        ("POST", "/rest/x/y/z/DeleteIssue.jspa"),
+        ("GET", "/browse/EditIssue.jspa"),
         ("POST", "/secure/admin/WebSudoAuthenticate.jspa"),
         ("GET", "/secure/Dashboard.jspa"),
         ("GET", "/secure/admin/user/UserBrowser.jspa"),

@@ -321,3 +321,22 @@ def test_what_was_mapped_stays(path: str) -> None:
 def test_every_spelling_is_judged_alike(path: str) -> None:
     """All spellings of a resource have one form."""
     assert {PLAIN.path(other) for other in respelled(PLAIN.path(path))} <= {PLAIN.path(path)}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/rest/x/Delete.jspa", "/secure/Delete.jspa"),
+        ("/rest/api/latest/issue/abc-1.jspa", "/secure/abc-1.jspa"),
+        ("/Delete!default.jspa/", "/secure/Delete!default.jspa"),
+        ("/secure/admin/Users.jspa", "/secure/admin/Users.jspa"),
+        ("/s/x/_/Users.jspa", "/s/x/_/Users.jspa"),
+        ("/rest/x.jspa/y", "/rest/x.jspa/y"),
+        ("/", "/"),
+    ],
+)
+def test_a_page_is_found_by_its_end(path: str, expected: str) -> None:
+    """What stands before it does not matter, but for the place where it is judged."""
+    found = Spelling(mount=(), versions={}, endings={}, templates=(), pages={".jspa": [("secure",), ("s",)]}).path(path)
+
+    assert (found, PLAIN.path("/x/Delete.jspa")) == (expected, "/x/Delete.jspa")

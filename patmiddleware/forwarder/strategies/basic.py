@@ -1,9 +1,9 @@
 """Be one account for everybody, by its password with each request, but never so often that the account is locked.
 
 A wrong password that goes with every request would have the upstream ask for a CAPTCHA within three of them. So the
-first request goes ahead by itself, and others wait to hear whether it was taken. Once one was not taken, the password
-is made sure of by a question of our own; where that fails, too, none goes out until
-:mod:`patmiddleware.forwarder.breaker` lets it be tried again.
+first request of any process goes ahead by itself, noted as if it had failed, and others wait to hear whether it was
+taken. Where one was not taken, or the note is another process's, the password is made sure of by a question of our own;
+where that fails, too, none goes out until :mod:`patmiddleware.forwarder.breaker` lets it be tried again.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from ...errors import UpstreamError
+from ...errors import LinkError, UpstreamError
 from ...interfaces import Caller, Transport, UpstreamRequest
 from ...model import Secret
 from .. import target
@@ -74,7 +75,8 @@ class BasicLogin:
             LinkError: when the upstream does not take the password, or must not be asked again yet.
             UpstreamError: when it had to be asked and can't be.
         """
-        if self._breaker.is_noted() or not (self._is_proved or self._goes_ahead()):  # noted by any process
+        is_good = not self._breaker.is_noted() if self._is_proved else self._goes_ahead()  # noted by any process
+        if not is_good:
             self._prove()
         return self._account.sign(request, caller)
 
@@ -83,28 +85,37 @@ class BasicLogin:
         if not self._is_proved:
             self._is_proved, self._is_doubted = True, False
             self._settled.set()
+            with suppress(LinkError):  # where the note can't be taken away, the password is proved once more
+                self._breaker.reset()
 
     def refused(self, caller: Caller) -> bool:
         """Doubt the password until it is proved anew; say that it would be the same password again."""
         self._is_doubted, self._is_proved = True, False
+        with suppress(LinkError, UpstreamError):  # where nothing can be noted, nothing goes out either
+            self._breaker.venture()
         self._settled.set()
         return False
 
     def _goes_ahead(self) -> bool:
         """Whether a request may be the first with a password that nobody knows of; others wait for what it hears."""
         with self._lock:
-            is_first = not self._has_scout and not self._is_doubted
-            self._has_scout = True
-        return is_first or (self._settled.wait(PATIENCE) and self._is_proved)
+            if not (self._has_scout or self._is_doubted or self._is_proved):  # the last while the lock was waited for
+                self._has_scout = self._breaker.venture()
+                if self._has_scout:
+                    return True
+                self._is_doubted = True  # one of another process is out, or was not taken
+                self._settled.set()
+        return self._settled.wait(PATIENCE) and self._is_proved
 
     def _prove(self) -> None:
+        self._settled.set()  # whoever comes next does not wait for a first one that is never heard of
         with self._lock:
             if self._is_proved and not self._breaker.is_noted():
                 return
             with self._breaker.login():
                 trouble = _trouble(ask(self._transport, "GET", self._who, (self._account.header,)))
                 if trouble is not None:
-                    raise self._breaker.trip(trouble, failures=2 if self._is_doubted else 1)
+                    raise self._breaker.trip(trouble)
                 self._breaker.reset()
             self._is_proved, self._is_doubted = True, False
 

@@ -32,6 +32,7 @@ class _File(TypedDict, total=False):
     scopes: dict[str, dict[str, object]]
     versions: dict[str, list[str]]
     endings: dict[str, list[str]]
+    pages: dict[str, list[str]]
     captures: dict[str, str]
     operations: dict[str, dict[str, list[str]]]
     exempt: list[str]
@@ -85,6 +86,7 @@ def load_preset(name: str, mount: str = "") -> Preset:
         versions={tuple(split(path)): tuple(known) for path, known in data.get("versions", {}).items()},
         endings={tuple(split(path)): tuple(cut) for path, cut in data.get("endings", {}).items()},
         templates=[split(path) for path in templates],
+        pages={ending: [tuple(split(place)) for place in places] for ending, places in data.get("pages", {}).items()},
     )
     scopes = {scope: frozenset(cast(list[str], table.get("includes", []))) for scope, table in data["scopes"].items()}
     closed = tuple(parse(mount + path) for path in data.get("closed", ()))
