@@ -23,7 +23,7 @@ LINE = 65_536
 MOST = 200
 """Lines, at the most."""
 _INTERIM = 10
-_STATUS = re.compile(rb"(HTTP/[0-9]\.[0-9]) ([1-9][0-9][0-9])(?: ([^\r\n]*))?\r?\n")
+_STATUS = re.compile(rb"(HTTP/[0-9]\.[0-9]) ([1-5][0-9][0-9])(?: ([^\r\n]*))?\r?\n")
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\n]*)\n")
 _FOLD = re.compile(r"[ \t\r]*\n[ \t]+")
 _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)

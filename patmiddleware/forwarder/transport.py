@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -89,12 +90,13 @@ class PooledTransport:
         in_clear = self._proxy is not None and self._scheme == "http"
         self._prefix = f"http://{_netloc(self._host, self._port)}" if in_clear else ""
         self._pools: dict[int, HTTPConnectionPool] = {}
+        self._here = threading.local()
 
     def send(self, request: UpstreamRequest) -> UpstreamResponse:
         """Send a request, and give the answer once its headers are there.
 
-        A connection that the server closed meanwhile is found out only in sending: then once more, where that can do
-        no harm (the method is idempotent, and the body can be sent again).
+        A kept connection that the server closed meanwhile is found out only in sending: then once more, where that can
+        do no harm (the method is idempotent, and the body can be sent again).
 
         Raises:
             UpstreamError: when the server can't be reached, can't be trusted, or breaks off.
@@ -102,10 +104,12 @@ class PooledTransport:
         """
         again = request.method in _IDEMPOTENT and (request.body is None or isinstance(request.body, bytes))
         while True:
+            self._here.connected = False
             try:
                 return _Answer(self._sent(request), self._shown)
             except ProtocolError as error:
-                if not again or _timed_out(error):
+                # Over a connection that was just made the server had the request, and may have done what it says.
+                if not again or self._here.connected or _timed_out(error):
                     raise self._told(error) from error
                 again = False
             except HTTPError as error:
@@ -151,7 +155,7 @@ class PooledTransport:
             pool = urllib3.HTTPSConnectionPool(self._host, self._port, **self._options)
         else:
             pool = urllib3.HTTPConnectionPool(self._host, self._port, **self._options)
-        pool.ConnectionCls = _patient(pool.ConnectionCls, self._reading)
+        pool.ConnectionCls = _patient(pool.ConnectionCls, self._reading, self._here)
         return pool
 
     def _told(self, error: HTTPError) -> UpstreamError:
@@ -235,13 +239,20 @@ def _is_length(framing: Headers) -> bool:
     return len(framing) == 1 and _LENGTH.fullmatch(framing[0][1]) is not None
 
 
-def _patient(kind: Any, seconds: float) -> Any:
-    """Give a kind of connections on which sending may take as long as reading may, once they stand. Any: of urllib3."""
+def _patient(kind: Any, seconds: float, here: threading.local) -> Any:  # Any: of urllib3
+    """Give a kind of connections on which sending may take as long as reading may, once they stand.
+
+    Args:
+        kind: of which they are otherwise.
+        seconds: to wait.
+        here: gets ``connected`` where this thread made one.
+    """
 
     class Patient(kind):  # type: ignore[misc]
         response_class = StrictResponse
 
         def connect(self) -> None:
+            here.connected = True
             super().connect()
             # Else it would stay what connecting may take, for whatever is sent first.
             self.sock.settimeout(seconds)

@@ -63,6 +63,7 @@ def test_what_a_head_says(head: bytes, expected: Sequence[tuple[str, str]]) -> N
         b"HTTP/1.1 2_00 OK\r\n\r\n",
         b"HTTP/1.1 2000 OK\r\n\r\n",
         b"HTTP/1.1 099 OK\r\n\r\n",
+        b"HTTP/1.1 600 OK\r\n\r\n",
         b"HTTP/1.1  200 OK\r\n\r\n",
         b"HTTP/1.1\t200 OK\r\n\r\n",
         b"HTTP/1.1\xa0200\xa0OK\r\n\r\n",

@@ -165,13 +165,31 @@ def test_what_may_have_been_done_is_not_done_again(stale: Upstream, request_: Up
     assert len(stale.requests) == 2
 
 
-def test_it_is_tried_twice_and_not_more() -> None:
-    """A server that always breaks off is not asked for ever."""
+@pytest.mark.parametrize("request_", [get(), get(method="PUT", body=b"x"), get(method="DELETE")])
+def test_what_a_new_connection_brought_is_not_sent_again(request_: UpstreamRequest) -> None:
+    """The server had all of it, and may have done it: a comment would be there twice."""
     with upstream(lambda connection, number: server.take(connection) and None) as server:
-        with pytest.raises(UpstreamError):
-            PooledTransport(server.url).send(get())
+        with pytest.raises(UpstreamError, match="broke off"):
+            PooledTransport(server.url).send(request_)
 
-        assert len(server.requests) == 2
+        assert len(server.requests) == 1
+
+
+def test_it_is_tried_twice_and_not_more() -> None:
+    """A server that breaks off once more, over the new connection, is not asked for ever."""
+
+    def script(connection: socket.socket, number: int) -> None:
+        if number == 0 and server.take(connection):
+            connection.sendall(OK)
+        server.take(connection)
+
+    with upstream(script) as server:
+        transport = PooledTransport(server.url)
+        read(transport.send(get()))
+
+        with pytest.raises(UpstreamError, match="broke off"):
+            transport.send(get())
+        assert len(server.requests) == 3
 
 
 @pytest.mark.parametrize(
