@@ -26,7 +26,12 @@ def digest_text(digest: Digest) -> str:
 
 
 def encode(token: Token, digest: Digest) -> bytes:
-    """Give a record as JSON. What is empty is left out."""
+    """Give a record as JSON. What is empty is left out.
+
+    Raises:
+        TypeError: when it would be no record: something that is no text stands in the place of one.
+    """
+    _check_texts(token)
     facts = {
         "id": token.id,
         "digest": digest_text(digest),
@@ -73,7 +78,12 @@ def decode(row: bytes) -> tuple[Token, Digest]:
 def _check_texts(token: Token) -> None:
     """Refuse what is no text in the place of one, which would be found out only by whoever uses it."""
     needed = [token.id, token.name, token.family, *token.scopes, *token.attributes.values()]
-    given = {type(token.created_by), type(token.parent), type(token.replaces)} - {NoneType}
+    remarks = [token.created_by, token.parent, token.replaces]
+    if token.revoked:
+        remarks += (token.revoked.by, token.revoked.why)
+    if token.last_used:
+        remarks += (token.last_used.address, token.last_used.agent)
+    given = set(map(type, remarks)) - {NoneType}
     if not given.union(map(type, chain(needed, *token.limits.values()))) <= {str}:
         raise TypeError("something that is no text stands in the place of one")
 
