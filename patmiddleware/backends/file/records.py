@@ -9,6 +9,7 @@ from itertools import chain
 from types import NoneType
 from typing import Any, TypeAlias
 
+from ...errors import BackendError
 from ...model import Digest, Revocation, Token, Use
 
 # What a JSON object is in Python: its values are checked where they are used.
@@ -29,9 +30,12 @@ def encode(token: Token, digest: Digest) -> bytes:
     """Give a record as JSON. What is empty is left out.
 
     Raises:
-        TypeError: when it would be no record: something that is no text stands in the place of one.
+        BackendError: when :func:`decode` would not take it. One such record fails every list of tokens.
     """
-    _check_texts(token)
+    try:
+        _check_texts(token)
+    except TypeError as error:
+        raise BackendError(f"the record of a token can't be kept: {error}") from error
     facts = {
         "id": token.id,
         "digest": digest_text(digest),

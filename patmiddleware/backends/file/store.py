@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import islice
 
 from ...changes import announce
-from ...errors import BackendError, BackendUnavailable, ConflictError
+from ...errors import BackendUnavailable, ConflictError
 from ...firstuse import FirstUses
 from ...interfaces import Add, Change, Events, Remove, Replace
 from ...model import Digest, Secret, Token, Use
@@ -294,10 +294,7 @@ class _Draft:
         return dataclasses.replace(token, last_used=current.last_used), digest
 
     def _put(self, token: Token, digest: Digest) -> bytes:
-        try:
-            row = encode(token, digest)
-        except TypeError as error:  # else every list of tokens would fail from now on
-            raise BackendError(f"the record of a token can't be kept: {error}") from error
+        row = encode(token, digest)
         self._rows[token.id] = row
         self._ids[digest_text(digest)] = token.id
         return put(row)
