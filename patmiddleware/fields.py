@@ -31,6 +31,17 @@ def check_owner(owner: object) -> str:
     return name
 
 
+def check_whose(name: object) -> str:
+    """Give the name of an owner whose tokens are there already: any text, for stores take more than we would make.
+
+    Raises:
+        RefusedError: when it is no text. To a store no name means all owners.
+    """
+    if not isinstance(name, str):
+        raise RefusedError(f"the owner must be text, not {type(name).__name__}: name whose tokens are meant")
+    return name
+
+
 def check_name(name: object) -> str:
     """Give the token's name back, if it may be one.
 

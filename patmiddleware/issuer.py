@@ -266,8 +266,13 @@ class Issuer:
         return self._revoke(lambda: filter(None, [self.store.get(id)]), by, why)
 
     def revoke_owner(self, name: str, *, by: str | None = None, why: str = "") -> tuple[str, ...]:
-        """Revoke every live token of an owner, as :meth:`revoke` does."""
-        return self._told(self._lineage.revoke_all(self._revocation(by, why), owner=name))
+        """Revoke every live token of an owner, as :meth:`revoke` does.
+
+        Raises:
+            RefusedError: when the name is no text; nothing is revoked then.
+        """
+        owner = fields.check_whose(name)
+        return self._told(self._lineage.revoke_all(self._revocation(by, why), owner=owner))
 
     def revoke_before(self, time: datetime, *, by: str | None = None, why: str = "") -> tuple[str, ...]:
         """Revoke every live token that was made before a time (aware), as :meth:`revoke` does."""

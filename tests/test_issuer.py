@@ -740,6 +740,17 @@ def test_revoking_an_owner(issuer: Issuer, clock: FakeClock) -> None:
     assert live(issuer, clock) == {other.id}
 
 
+@pytest.mark.parametrize("name", [None, 7, ["alice"]])
+def test_revoking_nobody_in_particular_revokes_nothing(name: object, issuer: Issuer) -> None:
+    """None, such as of a form without its field, is refused: it is not everybody."""
+    minted = mint(issuer)
+
+    with pytest.raises(RefusedError, match="the owner must be text"):
+        issuer.revoke_owner(name)  # type: ignore[arg-type]
+
+    assert issuer.get(minted.token.id) == minted.token
+
+
 def test_revoking_an_owner_without_tokens(issuer: Issuer) -> None:
     """An owner without tokens is no error."""
     assert issuer.revoke_owner("nobody") == ()
