@@ -857,7 +857,6 @@ def test_a_lock_that_can_not_be_made_is_an_outage(path: Path) -> None:
         {"created_by": 5},
         {"created_by": object()},
         {"attributes": {"a": 5}},
-        {"limits": {"project": [5]}},
         {"revoked": Revocation(NOON, 5)},  # type: ignore[arg-type]
         {"revoked": Revocation(NOON, None, object())},  # type: ignore[arg-type]
         {"last_used": Use(NOON, 5)},  # type: ignore[arg-type]
