@@ -32,7 +32,15 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750, section 2.1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Unicode's class Cc
 _OWS = " \t"  # RFC 9110, section 5.6.3; str.strip() alone would eat other characters too
-_TAKEN = frozenset({"HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_HOST", "HTTP_PROXY_AUTHORIZATION"})
+_TAKEN = frozenset(
+    {
+        *("HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_HOST", "HTTP_PROXY_AUTHORIZATION"),
+        # WSGI has no such keys: the header would never be seen.
+        *("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"),
+        # What these say is kept in records and logs.
+        *("HTTP_USER_AGENT", "HTTP_X_FORWARDED_FOR", "HTTP_X_REQUEST_ID"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,17 @@ def check_owner(owner: object) -> str:
     return name
 
 
+def check_whose(name: object) -> str:
+    """Give the name of an owner whose tokens are there already: any text, for stores take more than we would make.
+
+    Raises:
+        RefusedError: when it is no text. To a store no name means all owners.
+    """
+    if not isinstance(name, str):
+        raise RefusedError(f"the owner must be text, not {type(name).__name__}: name whose tokens are meant")
+    return name
+
+
 def check_name(name: object) -> str:
     """Give the token's name back, if it may be one.
 
@@ -77,7 +88,20 @@ def check_attributes(attributes: object) -> Mapping[str, str]:
     """
     if not isinstance(attributes, Mapping):
         raise RefusedError("attributes must map names to text")
-    return {_attribute(name): _storable(name, text) for name, text in attributes.items()}
+    return {_attribute(name): _storable(f"the attribute {name!r}", text) for name, text in attributes.items()}
+
+
+def check_note(what: str, text: object) -> str | None:
+    """Give a remark back, such as who revoked a token, if it is None or text that any store can keep.
+
+    Args:
+        what: names it in the refusal.
+        text: of any length.
+
+    Raises:
+        RefusedError: when it is something else, or has a NUL or half a character in it.
+    """
+    return None if text is None else _storable(what, text)
 
 
 def _scope(name: object) -> str:
@@ -108,9 +132,9 @@ def _attribute(name: object) -> str:
     return name
 
 
-def _storable(name: object, text: object) -> str:
+def _storable(what: str, text: object) -> str:
     if not isinstance(text, str) or any(character == "\0" or category(character) == "Cs" for character in text):
-        raise RefusedError(f"the attribute {name!r} must be text, without NUL and half characters")
+        raise RefusedError(f"{what} must be text, without NUL and half characters")
     return text
 
 

@@ -257,7 +257,12 @@ class AccessPolicy(Protocol):
     """Decides what a grant may do: our own policy, or any object of yours."""
 
     def decide(self, grant: Grant | None, request: Request) -> Allowed | Denied:
-        """Judge a request. ``grant`` is None where no credential came. Must not do I/O and must not raise."""
+        """Judge a request. ``grant`` is None where no credential came. Must not do I/O.
+
+        Raises:
+            BackendUnavailable: when nothing can be said now: the answer is 503. Anything else that is raised, or given,
+                refuses the request.
+        """
 
 
 Headers: TypeAlias = Sequence[tuple[str, str]]

@@ -171,7 +171,7 @@ class Issuer:
                 limits=limits,
                 attributes=attributes,
             ),
-            created_by=by,
+            created_by=fields.check_note("by", by),
         )
         try:
             self._add(draft, text)
@@ -231,6 +231,7 @@ class Issuer:
         if lifetime is not None:
             issuance.check_lifetime(lifetime)
         issuance.check_overlap(overlap)
+        by = fields.check_note("by", by)
         for _ in range(ATTEMPTS):
             token, shown = self._look_up(secret_or_id)
             self._judge_rotation(token, shown)
@@ -265,13 +266,18 @@ class Issuer:
         return self._revoke(lambda: filter(None, [self.store.get(id)]), by, why)
 
     def revoke_owner(self, name: str, *, by: str | None = None, why: str = "") -> tuple[str, ...]:
-        """Revoke every live token of an owner, as :meth:`revoke` does."""
-        return self._told(self._lineage.revoke_all(Revocation(self._now(), by, why), owner=name))
+        """Revoke every live token of an owner, as :meth:`revoke` does.
+
+        Raises:
+            RefusedError: when the name is no text; nothing is revoked then.
+        """
+        owner = fields.check_whose(name)
+        return self._told(self._lineage.revoke_all(self._revocation(by, why), owner=owner))
 
     def revoke_before(self, time: datetime, *, by: str | None = None, why: str = "") -> tuple[str, ...]:
         """Revoke every live token that was made before a time (aware), as :meth:`revoke` does."""
         issuance.check_moment(time)
-        return self._told(self._lineage.revoke_all(Revocation(self._now(), by, why), created_before=time))
+        return self._told(self._lineage.revoke_all(self._revocation(by, why), created_before=time))
 
     def revoke_secret(self, secret: Secret | str, *, by: str | None = None, why: str = "") -> tuple[str, ...]:
         """Revoke the token that has this secret, as :meth:`revoke` does: whoever holds it may.
@@ -435,7 +441,10 @@ class Issuer:
         self._revoke(lambda: self._lineage.live(self.store.list(family=token.family)), "rotation reuse", why)
 
     def _revoke(self, find: Callable[[], Iterable[Token]], by: str | None, why: str) -> tuple[str, ...]:
-        return self._told(self._lineage.revoke(find, Revocation(self._now(), by, why)))
+        return self._told(self._lineage.revoke(find, self._revocation(by, why)))
+
+    def _revocation(self, by: str | None, why: str) -> Revocation:
+        return Revocation(self._now(), fields.check_note("by", by), fields.check_note("why", why) or "")
 
     def _told(self, revoked: Iterable[Token]) -> tuple[str, ...]:
         ids = []

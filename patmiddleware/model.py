@@ -142,7 +142,11 @@ def _aware(name: str, moment: datetime | None) -> None:
 def _names(name: str, values: Iterable[str]) -> frozenset[str]:
     if isinstance(values, str):
         raise TypeError(f"{name} takes a collection of names, got the one string {values!r}")
-    return frozenset(values)
+    names = frozenset(values)
+    for one in names:
+        if not isinstance(one, str):
+            raise TypeError(f"{name} takes names that are text, got {one!r}")
+    return names
 
 
 _MAPPED_LENGTH = 96  # bits that stand before an IPv4 address within IPv6: RFC 4291, section 2.5.5.2

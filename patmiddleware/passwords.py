@@ -12,7 +12,7 @@ from .interfaces import Directory, PasswordDirectory
 from .model import Credential, Denied, Grant, Owner, Reason
 from .policy.patterns import Pattern, PatternError, parse, split
 from .resolver import Expand, within_ceiling
-from .tokens import DEFAULT_PREFIX, may_exist
+from .tokens import DEFAULT_PREFIX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +88,9 @@ class PasswordGate:
         # RFC 4513, section 5.1.2: an empty password binds as nobody, and some servers report success.
         if name not in settings.owners or wall >= settings.until.timestamp() or not password.strip("\0"):
             return None
-        # A token that nobody knows any more would count there as a wrong password, and lock its owner out.
-        if may_exist(password, prefix, foreign=False):
+        # A token that nobody knows any more, or that was mistyped, would count there as a wrong password, and lock its
+        # owner out.
+        if password.startswith(f"{prefix}_"):
             return None
         segments = split(path)
         if all(pattern.match(segments) is None for pattern in self._patterns):

@@ -27,7 +27,7 @@ Challenge: TypeAlias = Literal["none", "plain", "invalid_token", "invalid_reques
 
 logger = logging.getLogger("patmiddleware")
 
-RETRY_AFTER = 5  # seconds, in a 503
+RETRY_AFTER = 5  # seconds, in a 503 and a 429
 JSON = "application/json;charset=UTF-8"
 
 
@@ -146,7 +146,7 @@ class Refusals:
         ]
         if self._seraph and row.status == 401:
             headers += _JIRA_401 if row.challenge == "invalid_token" else _JIRA_401[:1]
-        if row.status == 503:
+        if row.status in (429, 503):
             headers.append(("Retry-After", str(RETRY_AFTER)))
         start_response(f"{row.status} {_TITLES[row.status]}", headers)
         return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]

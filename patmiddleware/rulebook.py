@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
 from .addresses import Addresses
 from .annotate import Environ
-from .errors import ConfigurationError
+from .errors import BackendUnavailable, ConfigurationError
 from .interfaces import AccessPolicy
 from .model import Allowed, Denied, Grant, Reason, Request
 from .paths import AMBIGUOUS, is_method, judged_path, raw_target_agrees
@@ -161,13 +162,18 @@ class Rulebook:
     def _foreign(self, policy: AccessPolicy, grant: Grant | None, request: Request) -> Allowed | Denied:
         try:
             decision: object = policy.decide(grant, request)
+        except BackendUnavailable:
+            logger.exception("the policy can't be asked, so the request was refused")
+            return Denied(Reason.UNAVAILABLE)
         except Exception:  # whatever a policy of the user's raises, what can't be judged is refused
             logger.exception("the policy raised an error, so the request was refused")
             return Denied(Reason.MISSING if grant is None else Reason.DENIED)
-        if isinstance(decision, Allowed):
+        if isinstance(decision, Allowed) and (decision.observed is None or _is_sound(decision.observed)):
             return decision
-        if not isinstance(decision, Denied) or not isinstance(decision.reason, Reason):
-            logger.error("the policy gave neither Allowed nor Denied with a Reason, so the request was refused")
+        if not isinstance(decision, Denied) or not _is_sound(decision):
+            logger.error(
+                "the policy gave neither Allowed nor Denied with a Reason and sets of names, so the request was refused"
+            )
             return Denied(Reason.MISSING if grant is None else Reason.DENIED)
         missing = grant is None and decision.reason is Reason.MISSING
         if self._lenient and (missing or decision.reason is Reason.NO_RULE):
@@ -176,3 +182,22 @@ class Rulebook:
         # Who shows no credential is asked for one, whatever it was that did not hold (RFC 9110, section 15.5.2).
         forbidden = grant is None and ROWS[decision.reason].status == 403
         return Denied(Reason.MISSING, decision.rule) if forbidden else decision
+
+
+def _is_sound(denied: object) -> bool:
+    """Whether a refusal that is not ours can be answered, and written to the audit."""
+    if not isinstance(denied, Denied):
+        return False
+    reason: object = denied.reason
+    rule: object = denied.rule
+    return (
+        isinstance(reason, Reason)
+        and isinstance(rule, str | None)
+        and _are_names(denied.needed)
+        and _are_names(denied.held)
+    )
+
+
+def _are_names(names: object) -> bool:
+    # One string is a collection too, of its letters: each would be told to the client as a scope.
+    return isinstance(names, Collection) and not isinstance(names, str) and all(isinstance(name, str) for name in names)

@@ -219,6 +219,21 @@ def test_the_middleware_and_management_call_it_so(gate: Gate, open_log: OpenLog)
     assert gate.lines() == [told(entry()), told((NOW, "token.created", {"owner": "alice", "token": "2f"}))]
 
 
+def test_an_entry_that_is_none_costs_one_line(gate: Gate, open_log: OpenLog, caplog: pytest.LogCaptureFixture) -> None:
+    """What can't be written down is counted as dropped, and those that were gathered with it are written."""
+    log = open_log(gate)
+    gate.open.set()
+
+    log.event(NOW, "token.created", owner="alice")
+    log.event(NOW, "token.created", owner=cast(str, object()))
+    log.event(NOW, "token.created", owner="bob")
+
+    assert log.flush()
+    lines = gate.lines()
+    assert [line.get("owner", line.get("count")) for line in lines] == ["alice", "bob", 1]
+    assert "can't be written down" in caplog.text
+
+
 def test_an_event_takes_no_unknown_field(open_log: OpenLog, gate: Gate) -> None:
     """Nothing gets into the log by mistake: a field that is not on the list is refused."""
     with pytest.raises(TypeError, match="no field 'secret'"):

@@ -419,6 +419,10 @@ def test_carriers_are_read(accept: tuple[str, ...], schemes: set[str], keys: tup
         (("header:Cookie",), "can't be the header"),
         (("header:Host",), "can't be the header"),
         (("header:Proxy-Authorization",), "can't be the header"),
+        (("header:Content-Length",), "can't be the header"),
+        (("header:User-Agent",), "can't be the header"),
+        (("header:x-request-id",), "can't be the header"),
+        (("header:X_Forwarded_For",), "can't be the header"),
     ],
 )
 def test_wrong_carriers_are_refused(accept: tuple[str, ...], message: str) -> None:

@@ -625,6 +625,37 @@ def test_revoked_token_says_when_who_and_why(issuer: Issuer, clock: FakeClock) -
     assert issuer.get(token.id) == replace(token, revoked=Revocation(clock.now, "root", "left the company"))
 
 
+@pytest.mark.parametrize("odd", [5, b"bob", "a\0b", "\udcff"], ids=repr)
+@pytest.mark.parametrize("name", ["by", "why"])
+@pytest.mark.parametrize("act", ["revoke", "revoke_owner", "revoke_before", "revoke_secret"])
+def test_who_and_why_must_be_text(act: str, name: str, odd: object, issuer: Issuer, clock: FakeClock) -> None:
+    """The number of a user, say, is refused, and nothing is revoked: a store might be unable to read it again."""
+    minted = mint(issuer)
+    which = {
+        "revoke": minted.token.id,
+        "revoke_owner": "alice",
+        "revoke_before": clock.now + DAY,
+        "revoke_secret": minted.secret,
+    }
+
+    with pytest.raises(RefusedError, match=f"{name} must be text"):
+        getattr(issuer, act)(which[act], **{name: odd})
+
+    assert issuer.get(minted.token.id) == minted.token
+
+
+def test_who_rotates_or_adopts_must_be_text(issuer: Issuer, store: MemoryStore) -> None:
+    """As above, and nothing is kept."""
+    minted = mint(issuer)
+
+    with pytest.raises(RefusedError, match="by must be text"):
+        issuer.rotate(minted.secret, by=5)  # type: ignore[arg-type]
+    with pytest.raises(RefusedError, match="by must be text"):
+        issuer.adopt("somebody-elses", owner="alice", name="ci", by=5)  # type: ignore[arg-type]
+
+    assert store.list() == [minted.token]
+
+
 def test_first_revocation_stays(issuer: Issuer, clock: FakeClock) -> None:
     """Revoking again changes nothing and gives no id."""
     token = mint(issuer).token
@@ -707,6 +738,17 @@ def test_revoking_an_owner(issuer: Issuer, clock: FakeClock) -> None:
     assert set(revoked) == {first.id, second.id, lent.id}
     assert issuer.get(gone.id).revoked is None
     assert live(issuer, clock) == {other.id}
+
+
+@pytest.mark.parametrize("name", [None, 7, ["alice"]])
+def test_revoking_nobody_in_particular_revokes_nothing(name: object, issuer: Issuer) -> None:
+    """None, such as of a form without its field, is refused: it is not everybody."""
+    minted = mint(issuer)
+
+    with pytest.raises(RefusedError, match="the owner must be text"):
+        issuer.revoke_owner(name)  # type: ignore[arg-type]
+
+    assert issuer.get(minted.token.id) == minted.token
 
 
 def test_revoking_an_owner_without_tokens(issuer: Issuer) -> None:

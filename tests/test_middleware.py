@@ -841,19 +841,44 @@ def test_own_policy_never_hears_of_an_ambiguous_path(world: World, path: str) ->
 
 @pytest.mark.parametrize(
     "answer",
-    [ValueError("broken"), BackendUnavailable("down"), None, True, "allowed", Allowed, Denied, Denied("denied")],  # type: ignore[arg-type]
+    [
+        ValueError("broken"),
+        None,
+        True,
+        "allowed",
+        Allowed,
+        Denied,
+        Denied("denied"),  # type: ignore[arg-type]
+        Denied(Reason.INSUFFICIENT_SCOPE, needed="read"),  # type: ignore[arg-type]
+        Denied(Reason.INSUFFICIENT_SCOPE, needed=None),  # type: ignore[arg-type]
+        Denied(Reason.INSUFFICIENT_SCOPE, needed={"read", 7}),  # type: ignore[arg-type]
+        Denied(Reason.NO_RULE, held={7}),  # type: ignore[arg-type]
+        Denied(Reason.NO_RULE, rule=b"mine"),  # type: ignore[arg-type]
+        Allowed(observed="nothing"),  # type: ignore[arg-type]
+    ],
     ids=repr,
 )
+@pytest.mark.parametrize("errors", ["problem", "jira"])
 def test_own_policy_that_gives_no_decision_refuses(
-    world: World, caplog: pytest.LogCaptureFixture, answer: object
+    world: World, caplog: pytest.LogCaptureFixture, errors: str, answer: object
 ) -> None:
-    """Whatever is neither Allowed nor Denied is a refusal, and the log says so."""
-    gate = world.gate(policy=OwnPolicy(answer))
+    """Whatever is neither Allowed nor Denied, or could not be told to a client, is a refusal, and the log says so."""
+    gate = world.gate(policy=OwnPolicy(answer), errors=errors)
 
     statuses = [call(gate, request("/", header)).status for header in (bearer(world.mint()), None)]
 
     assert (statuses, world.spy.environs) == ([403, 401], [])
     assert "so the request was refused" in caplog.text
+
+
+@pytest.mark.parametrize("missing", ["reject", "annotate"])
+def test_own_policy_that_can_not_be_asked_is_an_outage(world: World, missing: str) -> None:
+    """Whose policy asks somebody else may say that nothing can be said now: with a token and without, 503."""
+    gate = world.gate(policy=OwnPolicy(BackendUnavailable("down")), missing=missing)
+
+    statuses = [call(gate, request("/", header)).status for header in (bearer(world.mint()), None)]
+
+    assert (statuses, world.spy.environs) == ([503, 503], [])
 
 
 def test_own_policy_that_gives_no_decision_refuses_in_annotate(world: World) -> None:

@@ -189,6 +189,14 @@ def test_one_string_is_no_collection(make: type, wrong: dict[str, object]) -> No
         make(**{"id" if make is Token else "token_id": "t", "owner": "alice"}, **wrong)
 
 
+@pytest.mark.parametrize("wrong", [{"scopes": [7]}, {"limits": {"project": [b"OPS"]}}], ids=["scopes", "limits"])
+@pytest.mark.parametrize("make", [Token, Grant])
+def test_names_are_text(make: type, wrong: dict[str, object]) -> None:
+    """What a backend has in another type is refused where the record is made, and not where a refusal tells of it."""
+    with pytest.raises(TypeError, match="names that are text"):
+        make(**{"id" if make is Token else "token_id": "t", "owner": "alice"}, **wrong)
+
+
 @pytest.mark.parametrize("make", [Owner, Grant])
 def test_groups_are_a_set(make: type) -> None:
     """Groups are taken from any collection, but not from one string."""

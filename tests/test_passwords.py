@@ -164,10 +164,11 @@ def test_scopes_are_expanded() -> None:
         ("alice", "\0", "/old/x", NOON),
         ("alice", "\0\0", "/old/x", NOON),
         ("alice", UNKNOWN_TOKEN, "/old/x", NOON),
+        ("alice", UNKNOWN_TOKEN[:-1], "/old/x", NOON),
     ],
 )
 def test_directory_is_not_asked(name: str | None, password: str, path: str, now: datetime) -> None:
-    """Nobody else, nowhere else, not afterwards; never with an empty password (RFC 4513, 5.1.2), nor with a token."""
+    """Nobody else, nowhere else, not afterwards; never with an empty password (RFC 4513, 5.1.2), nor with any token."""
     directory = Passwords()
 
     assert admit(name, password, path, now, directory) is None

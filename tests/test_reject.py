@@ -114,8 +114,10 @@ def test_answers_are_not_cached_and_have_a_length(reason: Reason) -> None:
 
 @pytest.mark.parametrize("reason", Reason)
 def test_only_what_passes_by_itself_says_when_to_come_again(reason: Reason) -> None:
-    """503 has a Retry-After in seconds."""
-    assert refuse(reason).all("Retry-After") == (["5"] if reason is Reason.UNAVAILABLE else [])
+    """429 and 503 have a Retry-After in seconds."""
+    passes = reason in (Reason.RATE_LIMITED, Reason.UNAVAILABLE)
+
+    assert refuse(reason).all("Retry-After") == (["5"] if passes else [])
 
 
 @pytest.mark.parametrize("reason", Reason)

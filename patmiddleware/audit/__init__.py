@@ -164,11 +164,19 @@ class AuditLog:
 
     def _format(self) -> None:
         queue = self._queue
-        self._lines = [line(queue.popleft()) for _ in range(min(len(queue), BATCH))]
+        self._lines = [text for _ in range(min(len(queue), BATCH)) if (text := self._line(queue.popleft()))]
         untold = self.dropped - self._told
         if untold:
             self._lines.append(line((self._clock(), "audit.dropped", {"count": untold})))
             self._told += untold
+
+    def _line(self, entry: Decision | Event) -> str | None:
+        try:
+            return line(entry)
+        except Exception:  # a policy may be anybody's, and so may who tells an event: one line is lost, not the batch
+            logger.exception("an entry of the audit log can't be written down; it is counted as dropped")
+            self.dropped += 1
+            return None
 
     def _hand_over(self) -> bool:
         try:

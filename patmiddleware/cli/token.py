@@ -180,7 +180,8 @@ def known(store: TokenStore, id: str) -> Token:
 def operator() -> str:
     """Give the name of the user who runs the command, for the record."""
     try:
-        return getpass.getuser()
+        # In the encoding of another time a name has half characters, which no record takes: that stops no revocation.
+        return getpass.getuser().encode("utf-8", "replace").decode()
     except (OSError, KeyError):  # a user without a name, as in a container
         return "operator"
 

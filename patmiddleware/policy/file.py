@@ -128,7 +128,7 @@ class _Reader:
 
     def names(self, table: Mapping[str, object], known: Iterable[str], where: str) -> None:
         known = tuple(known)
-        for name in table:
+        for name in map(str, table):  # a dictionary may come from a format where a number is a name, too
             if name not in known:
                 self.wrong("PAT-E203", _join(where, name), "there is no such setting", _nearest(name, known))
 
@@ -180,11 +180,13 @@ class _Reader:
                 continue
             self.names(table, ("about", "includes"), where)
             self.value(table, "about", where, str, "")
-            if not _SCOPE.fullmatch(name):
-                self.wrong("PAT-E207", where, "can't be a scope: it has a blank, a quote, a backslash or non-ASCII")
+            if not isinstance(name, str) or not _SCOPE.fullmatch(name):
+                self.wrong(
+                    "PAT-E207", where, "can't be a scope: it needs text without blanks, quotes, \\ and non-ASCII"
+                )
             if name in self.scopes:
                 self.wrong("PAT-E207", where, "is already defined by a preset", "choose another name, and include it")
-            own[name] = frozenset(self.strings(table, "includes", where))
+            own[str(name)] = frozenset(self.strings(table, "includes", where))
         self.scopes |= own
         for name, includes in own.items():
             for other in () if self.free else sorted(includes - self.scopes.keys()):

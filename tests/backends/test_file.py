@@ -16,6 +16,7 @@ from pathlib import Path
 from string import printable
 from threading import Event, Thread
 from time import sleep
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,7 @@ from patmiddleware.backends.file import FileStore, disk, tokenfile
 from patmiddleware.backends.file.journal import fresh
 from patmiddleware.backends.file.records import decode, encode
 from patmiddleware.changes import here
-from patmiddleware.errors import BackendUnavailable, ConfigurationError, ConflictError
+from patmiddleware.errors import BackendError, BackendUnavailable, ConfigurationError, ConflictError
 from patmiddleware.interfaces import Add, Remove, Replace, TokenStore
 from patmiddleware.model import Digest, Revocation, Secret, Token, Use
 from patmiddleware.testing import NOON, StoreOutageContract, TokenStoreContract, sample_token
@@ -847,6 +848,30 @@ def test_a_lock_that_can_not_be_made_is_an_outage(path: Path) -> None:
 
     assert not path.with_name("elsewhere").exists()
     assert ids(store) == ["t0", "t1", "t2"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"name": 5},
+        {"created_by": 5},
+        {"created_by": object()},
+        {"attributes": {"a": 5}},
+        {"revoked": Revocation(NOON, 5)},  # type: ignore[arg-type]
+        {"revoked": Revocation(NOON, None, object())},  # type: ignore[arg-type]
+        {"last_used": Use(NOON, 5)},  # type: ignore[arg-type]
+    ],
+)
+def test_what_could_not_be_read_again_is_not_written(odd: dict[str, Any], path: Path) -> None:
+    """A record in which something that is no text stands in the place of one is refused: one such fails every list."""
+    store = FileStore(path)
+    store.add(sample_token(), "secret")
+    before = path.read_bytes()
+
+    with pytest.raises(BackendError, match="can't be kept"):
+        store.add(sample_token("t2", **odd), "other")
+
+    assert (path.read_bytes(), FileStore(path).list()) == (before, [sample_token()])
 
 
 def test_a_record_that_makes_no_sense_is_an_outage(path: Path) -> None:

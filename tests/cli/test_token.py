@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -192,6 +193,17 @@ def test_revoke_by_ids(place: Place) -> None:
 
     assert sorted(told["revoked"]) == sorted(ids)
     assert place.json("token", "show", ids[0])["token"]["revoked"]["why"] == "left"
+
+
+def test_revoke_by_a_user_of_any_name(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is no UTF-8 is written as far as it can be."""
+    monkeypatch.setenv("LOGNAME", os.fsdecode(b"j\xf6rg"))
+    id = place.token()["token"]["id"]
+
+    told = place.json("token", "revoke", id)
+
+    assert told["revoked"] == [id]
+    assert place.json("token", "show", id)["token"]["revoked"]["by"] == "j?rg"
 
 
 def test_revoke_with_a_wrong_id_changes_nothing(place: Place) -> None:

@@ -9,6 +9,7 @@ from itertools import chain
 from types import NoneType
 from typing import Any, TypeAlias
 
+from ...errors import BackendError
 from ...model import Digest, Revocation, Token, Use
 
 # What a JSON object is in Python: its values are checked where they are used.
@@ -26,7 +27,15 @@ def digest_text(digest: Digest) -> str:
 
 
 def encode(token: Token, digest: Digest) -> bytes:
-    """Give a record as JSON. What is empty is left out."""
+    """Give a record as JSON. What is empty is left out.
+
+    Raises:
+        BackendError: when :func:`decode` would not take it. One such record fails every list of tokens.
+    """
+    try:
+        _check_texts(token)
+    except TypeError as error:
+        raise BackendError(f"the record of a token can't be kept: {error}") from error
     facts = {
         "id": token.id,
         "digest": digest_text(digest),
@@ -73,7 +82,12 @@ def decode(row: bytes) -> tuple[Token, Digest]:
 def _check_texts(token: Token) -> None:
     """Refuse what is no text in the place of one, which would be found out only by whoever uses it."""
     needed = [token.id, token.name, token.family, *token.scopes, *token.attributes.values()]
-    given = {type(token.created_by), type(token.parent), type(token.replaces)} - {NoneType}
+    remarks = [token.created_by, token.parent, token.replaces]
+    if token.revoked:
+        remarks += (token.revoked.by, token.revoked.why)
+    if token.last_used:
+        remarks += (token.last_used.address, token.last_used.agent)
+    given = set(map(type, remarks)) - {NoneType}
     if not given.union(map(type, chain(needed, *token.limits.values()))) <= {str}:
         raise TypeError("something that is no text stands in the place of one")
 
