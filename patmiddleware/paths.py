@@ -21,6 +21,8 @@ _AMBIGUOUS = re.compile(
     r"|%[0-9A-Fa-f]{2}"  # would decode once more
 )
 _RAW = re.compile(r"%(?:2f|5c|00)|(?:/|\A)(?:\.|%2e){1,2}(?:[/;]|%3b|\Z)", re.IGNORECASE)
+LONGEST = 8_192
+"""Bytes of the longest path that is judged: servers bear with 8,000 of a whole address (RFC 9110, section 4.1)."""
 _METHOD = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]{1,32}")  # none is longer, and memos keep them
 
 
@@ -39,6 +41,8 @@ def judged_path(path_info: str, script_name: str = "", parameters: bool = False)
     """
     if not path_info and script_name:
         return "/"
+    if len(path_info) > LONGEST:
+        return _LONG
     try:
         path = path_info.encode("latin-1").decode("utf-8")
     except UnicodeError:
@@ -75,3 +79,4 @@ def _agrees(raw: object, environ: Mapping[str, object], path_info: str) -> bool:
 
 
 AMBIGUOUS = Denied(Reason.AMBIGUOUS_PATH)
+_LONG = Denied(Reason.AMBIGUOUS_PATH, detail=f"The path is longer than {LONGEST} bytes. Send a shorter one.")

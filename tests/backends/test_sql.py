@@ -278,12 +278,13 @@ def test_what_may_not_be_written_beside_is_told(file: Path, open_file: Callable[
         open_file()
 
 
-def test_a_file_that_anyone_may_write_is_refused(file: Path, open_file: Callable[[], SQLStore]) -> None:
-    """Anyone could have put a token into it."""
+@pytest.mark.parametrize("mode", [0o606, 0o660, 0o666])
+def test_a_file_that_others_may_write_is_refused(file: Path, open_file: Callable[[], SQLStore], mode: int) -> None:
+    """They could have put a token into it."""
     open_file()
-    file.chmod(0o606)
+    file.chmod(mode)
 
-    with pytest.raises(ConfigurationError, match="chmod 600"):
+    with pytest.raises(ConfigurationError, match=r"others may write to .*tokens\.db \(run chmod go-w"):
         open_file()
 
 

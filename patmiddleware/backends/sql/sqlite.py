@@ -6,6 +6,7 @@ import os
 import shlex
 import sqlite3
 import stat
+import sys
 import time
 from contextlib import closing, suppress
 from functools import partial
@@ -141,9 +142,9 @@ def _claim(path: Path) -> None:
         raise ConfigurationError(f"{path} is not a file", setting="store")
     if 0 < found.st_size < _SMALLEST:
         raise ConfigurationError(f"{path} is not an SQLite database", setting="store")
-    if found.st_mode & stat.S_IWOTH:
-        hint = f"run chmod 600 {path}, and look whether its tokens are yours"
-        raise ConfigurationError(f"anyone may write to {path}", setting="store", hint=hint)
+    if sys.platform != "win32" and found.st_mode & 0o022:
+        hint = f"run chmod go-w {shlex.quote(str(path))}, and look whether its tokens are yours"
+        raise ConfigurationError(f"others may write to {path}", setting="store", hint=hint)
 
 
 def _probe(path: Path, timeout: float) -> None:
