@@ -319,6 +319,20 @@ def test_flaky_store_counts_its_calls() -> None:
     assert store.calls == {"find": 2, "commit": 1}
 
 
+def test_flaky_store_keeps_to_a_store_that_is_false() -> None:
+    """One that counts its tokens has none at first."""
+
+    class Counted(MemoryStore):
+        def __len__(self) -> int:
+            return self.count()
+
+    store = Counted()
+
+    FlakyStore(store).add(sample_token(), "x")
+
+    assert store.get("t1") == sample_token()
+
+
 def test_flaky_store_lets_a_test_look_in_before_each_call() -> None:
     """The hook hears the method's name."""
     store, heard = FlakyStore(), list[str]()
