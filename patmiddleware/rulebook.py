@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
 from .addresses import Addresses
 from .annotate import Environ
@@ -166,8 +167,8 @@ class Rulebook:
             return Denied(Reason.MISSING if grant is None else Reason.DENIED)
         if isinstance(decision, Allowed):
             return decision
-        if not isinstance(decision, Denied) or not isinstance(decision.reason, Reason):
-            logger.error("the policy gave neither Allowed nor Denied with a Reason, so the request was refused")
+        if not isinstance(decision, Denied) or not _can_be_told(decision):
+            logger.error("the policy gave neither Allowed nor a Denied that can be told, so the request was refused")
             return Denied(Reason.MISSING if grant is None else Reason.DENIED)
         missing = grant is None and decision.reason is Reason.MISSING
         if self._lenient and (missing or decision.reason is Reason.NO_RULE):
@@ -176,3 +177,16 @@ class Rulebook:
         # Who shows no credential is asked for one, whatever it was that did not hold (RFC 9110, section 15.5.2).
         forbidden = grant is None and ROWS[decision.reason].status == 403
         return Denied(Reason.MISSING, decision.rule) if forbidden else decision
+
+
+def _can_be_told(denied: Denied) -> bool:
+    """Whether a refusal that is anybody's has a reason of ours, names for scopes, and a name or none for its rule."""
+    reason: object = denied.reason
+    rule: object = denied.rule
+    if not (isinstance(reason, Reason) and isinstance(rule, str | None)):
+        return False
+    scopes: tuple[object, object] = (denied.needed, denied.held)
+    return all(
+        isinstance(some, Collection) and not isinstance(some, str) and all(isinstance(name, str) for name in some)
+        for some in scopes
+    )

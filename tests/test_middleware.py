@@ -841,7 +841,20 @@ def test_own_policy_never_hears_of_an_ambiguous_path(world: World, path: str) ->
 
 @pytest.mark.parametrize(
     "answer",
-    [ValueError("broken"), BackendUnavailable("down"), None, True, "allowed", Allowed, Denied, Denied("denied")],  # type: ignore[arg-type]
+    [
+        ValueError("broken"),
+        BackendUnavailable("down"),
+        None,
+        True,
+        "allowed",
+        Allowed,
+        Denied,
+        Denied("denied"),  # type: ignore[arg-type]
+        Denied(Reason.DENIED, needed=None),  # type: ignore[arg-type]
+        Denied(Reason.INSUFFICIENT_SCOPE, needed="read"),  # type: ignore[arg-type]
+        Denied(Reason.INSUFFICIENT_SCOPE, held=frozenset({b"read"})),  # type: ignore[arg-type]
+        Denied(Reason.DENIED, rule=object()),  # type: ignore[arg-type]
+    ],
     ids=repr,
 )
 def test_own_policy_that_gives_no_decision_refuses(
