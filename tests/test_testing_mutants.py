@@ -1236,6 +1236,11 @@ class TellsTheCredential(Lost):
         raise BackendUnavailable(f"can't keep {dict(credential.values)}")
 
 
+class ChainsTheCredential(Lost):
+    def put(self, owner: str, upstream: str, credential: UpstreamCredential) -> None:
+        raise BackendUnavailable("can't be written") from OSError(f"INSERT {dict(credential.values)}")
+
+
 class RaisesItsDrivers(Lost):
     def get(self, owner: str, upstream: str) -> UpstreamCredential | None:
         raise OSError("no route to host")
@@ -1246,6 +1251,7 @@ VAULT_OUTAGES: list[Mutant] = [
     (RaisesItsDrivers, "test_an_outage_is_not_a_missing_credential", ()),
     (Swallows, "test_an_outage_keeps_nothing", ()),
     (TellsTheCredential, "test_an_outage_keeps_nothing", ()),
+    (ChainsTheCredential, "test_an_outage_keeps_nothing", ()),
     (Swallows, "test_an_outage_removes_nothing", ()),
 ]
 
