@@ -938,3 +938,32 @@ def test_a_store_that_gives_the_same_page_again_ends_a_revocation() -> None:
         Issuer(store).revoke_owner("alice")
 
     assert [token.id for token in store.list(revoked=True)] == ["2"]
+
+
+class Stumbles(PlainStore):
+    """Raises once what no backend may, or what a user who breaks off causes, as soon as a token was added."""
+
+    fault: BaseException | None = None
+
+    def enter(self, method: str) -> None:
+        super().enter(method)
+        if self.fault is not None and self.calls["add"] and method != "add":
+            fault, self.fault = self.fault, None
+            raise fault
+
+
+@pytest.mark.parametrize("fault", [OSError("pipe"), StopIteration(), KeyboardInterrupt(), SystemExit(1)], ids=repr)
+def test_what_breaks_off_leaves_no_token_whose_secret_nobody_has(fault: BaseException) -> None:
+    """Neither a new one, which would count, nor a successor, after which the old token can be rotated no more."""
+    store = Stumbles()
+    store.add(Token(id="old", owner="alice"), "x")
+    issuer = Issuer(store, limits=IssuerLimits(maximum_per_owner=2))
+
+    for act in (lambda: issuer.mint(owner="alice", name="ci"), lambda: issuer.rotate("old")):
+        store.calls.clear()
+        store.fault = fault
+        with pytest.raises(type(fault)):
+            act()
+
+    assert [token.id for token in store.list()] == ["old"]
+    assert issuer.rotate("old").token.replaces == "old"
