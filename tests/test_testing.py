@@ -166,7 +166,7 @@ class Talks(MemoryStore):
         (HalfCommits, "test_a_conflict_undoes_the_changes_before_it", ("taken id",)),
         (Leftovers, "test_removed_token_leaves_nothing_behind", ()),
         (Sha256Only, "test_records_can_be_moved_to_another_store", ()),
-        (Talks, "test_a_conflict_says_nothing_of_the_secret", ()),
+        (Talks, "test_a_conflict_says_nothing_of_the_secret", ("t2",)),
     ],
 )
 def test_store_contract_finds_a_broken_promise(
