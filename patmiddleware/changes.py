@@ -7,7 +7,10 @@ store it was. Events from elsewhere raise it, too.
 
 from __future__ import annotations
 
+import logging
 from itertools import count
+
+logger = logging.getLogger("patmiddleware")
 
 
 class Changes:
@@ -32,8 +35,12 @@ def announce(store: object) -> None:
     """Say here, and to whoever listens to the store's ``events``, that a change was made in it. Never raises."""
     here.announce()
     events = getattr(store, "events", None)
-    if events is not None:
+    if events is None:
+        return
+    try:
         events.publish()
+    except Exception:  # they may be anybody's: the change was made, and other processes ask for it by themselves
+        logger.exception("a change can't be told to other processes; they find it by asking")
 
 
 class Tally:

@@ -105,7 +105,8 @@ class LastUse:
             return None
         try:
             self._record_use({token_id: _use(*note) for token_id, note in notes.items()})
-        except Exception as error:  # a store may be anybody's; whatever it raises, what was noted is kept
+        # A store may be anybody's: whatever it raises, also to end its thread, which is ours, what was noted is kept.
+        except BaseException as error:
             self._keep(notes)
             if not self._failing:
                 logger.warning("last uses can't be written, they are kept and tried again: %s", error)

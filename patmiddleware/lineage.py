@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from .changes import announce
-from .errors import BackendError, BackendUnavailable, ConflictError
+from .errors import BackendUnavailable, ConflictError
 from .interfaces import Add, Remove, Replace, TokenStore, Transactional
 from .issuance import earliest, is_live
 from .model import Revocation, Token
@@ -97,8 +97,11 @@ class Lineage:
         """Give the ends of the pages of unrevoked tokens: the last id before each, and the last in it."""
         start: str | None = None
         while page := self._store.list(**filters, revoked=False, after=start, limit=PAGE):
-            yield start, page[-1].id
-            start = page[-1].id
+            end = page[-1].id
+            if start is not None and end <= start:  # it would go on for ever
+                raise BackendUnavailable("the store's list() gives the same page again: it passes over 'after'")
+            yield start, end
+            start = end
 
     def _within(self, start: str | None, end: str, **filters: Any) -> list[Token]:  # Any: as above
         page = self._store.list(**filters, revoked=False, after=start, limit=PAGE)
@@ -135,7 +138,7 @@ class Lineage:
         self._store.add(successor, secret)
         try:
             self._store.replace(ending.token, ending.expected)
-        except BackendError:
+        except BaseException:  # also what a backend must not raise: nobody hears the secret of this successor
             self._store.remove(successor.id)
             raise
 

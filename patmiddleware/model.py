@@ -143,10 +143,21 @@ def _names(name: str, values: Iterable[str]) -> frozenset[str]:
     if isinstance(values, str):
         raise TypeError(f"{name} takes a collection of names, got the one string {values!r}")
     names = frozenset(values)
-    for one in names:
-        if not isinstance(one, str):
-            raise TypeError(f"{name} takes names that are text, got {one!r}")
+    _all_text(name, names)
     return names
+
+
+def _all_text(name: str, names: frozenset[str]) -> None:
+    try:
+        "".join(names)  # the fastest look at each of them
+    except TypeError:
+        # Bytes, as drivers give them, are no names: a rule that denies a group would not see that it is there.
+        raise TypeError(f"{name} takes names, and not all of these are text: {sorted(map(repr, names))}") from None
+
+
+def _must_be(kind: type, name: str, value: object) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"the {name} of a token must be a {kind.__name__}, not {value!r}")
 
 
 _MAPPED_LENGTH = 96  # bits that stand before an IPv4 address within IPv6: RFC 4291, section 2.5.5.2
@@ -199,7 +210,8 @@ class Token:
 
     Raises:
         ValueError: for a naive datetime or a malformed network.
-        TypeError: where a string stands for a collection.
+        TypeError: where a string stands for a collection, something else than text for a name, or anything but a
+            ``Revocation`` for ``revoked`` or a ``Use`` for ``last_used``.
     """
 
     id: str
@@ -219,9 +231,14 @@ class Token:
     attributes: Mapping[str, str] = field(default_factory=lambda: NOTHING, hash=False)
 
     def __post_init__(self) -> None:
+        id: object = self.id
         owner: object = self.owner
-        if not isinstance(owner, str):
-            raise TypeError(f"the owner of a token must be a name, not {owner!r}")
+        if not (isinstance(id, str) and isinstance(owner, str)):  # an id None says of a grant that a password got in
+            raise TypeError(f"the id and the owner of a token must be text, not {id!r} and {owner!r}")
+        if self.revoked is not None:  # False, say, would not be taken for one that is not revoked
+            _must_be(Revocation, "revocation", self.revoked)
+        if self.last_used is not None:
+            _must_be(Use, "last use", self.last_used)
         settle = object.__setattr__
         settle(self, "scopes", _names("scopes", self.scopes))
         settle(self, "networks", _networks(self.networks))
@@ -264,7 +281,9 @@ class Owner:
         if not isinstance(self.active, bool):
             raise TypeError(f"whether an owner is active must be True or False, not {self.active!r}")
         # One is made at every look-up, and as a rule all that it is given is frozen already.
-        if type(self.groups) is not frozenset:
+        if type(self.groups) is frozenset:
+            _all_text("groups", self.groups)
+        else:
             object.__setattr__(self, "groups", _names("groups", self.groups))
         if self.attributes is not NOTHING:
             object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))

@@ -348,3 +348,30 @@ def test_a_forked_process_listens_by_itself(database: PostgreSQLServer) -> None:
             os._exit(0 if not was and comes(lambda: here.count > count) else 1)
 
         assert os.waitpid(child, 0)[1] == 0
+
+
+class Broken:
+    """Events of somebody's who has not read what they promise."""
+
+    def watch(self) -> None:
+        raise OSError("no route")
+
+    def publish(self) -> None:
+        raise OSError("no route")
+
+    def close(self) -> None:
+        raise OSError("no route")
+
+
+def test_events_that_fail_lose_no_secret_and_no_revocation(caplog: pytest.LogCaptureFixture) -> None:
+    """A change that was made is told to whoever made it, though nobody else hears of it at once."""
+    store = MemoryStore()
+    store.events = Broken()
+    issuer = Issuer(store)
+
+    minted = issuer.mint(owner="alice", name="ci")
+    revoked = issuer.revoke_owner("alice")
+
+    assert store.find(Secret(minted.secret)) == store.get(minted.token.id)
+    assert revoked == (minted.token.id,)
+    assert "can't be told to other processes" in caplog.text

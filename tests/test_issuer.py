@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 from plain_store import PlainStore, SilentStore
@@ -17,7 +18,7 @@ from patmiddleware.backends.memory import MemoryStore
 from patmiddleware.changes import here
 from patmiddleware.errors import BackendUnavailable, ConfigurationError, RefusedError, UnknownTokenError
 from patmiddleware.issuer import Issuer, IssuerLimits
-from patmiddleware.model import Grant, Minted, Owner, Revocation, Secret, Token, Use
+from patmiddleware.model import EPOCH, Grant, Minted, Owner, Revocation, Secret, Token, Use
 from patmiddleware.testing import FakeClock, FlakyStore
 from patmiddleware.tokens import may_exist, mint_secret
 
@@ -960,3 +961,51 @@ def test_a_password_makes_no_more_than_it_may() -> None:
     assert (made.limits, made.networks) == (grant.limits, grant.networks)
     with pytest.raises(RefusedError, match="WRITE are beyond"):
         issuer.mint(owner="alice", name="x", scopes={"WRITE"}, actor=grant)
+
+
+class PassesOverAfter(MemoryStore):
+    """Gives the first page again and again."""
+
+    def list(self, *, after: str | None = None, **filters: Any) -> Sequence[Token]:
+        return super().list(**filters)
+
+
+def test_a_store_that_gives_the_same_page_again_ends_a_revocation() -> None:
+    """What could be revoked is, and whoever asked hears what is wrong, rather than wait for ever."""
+    store = PassesOverAfter()
+    store.add(Token(id="1", owner="alice", expires=EPOCH), "expired")
+    store.add(Token(id="2", owner="alice"), "live")
+
+    with pytest.raises(BackendUnavailable, match="passes over 'after'"):
+        Issuer(store).revoke_owner("alice")
+
+    assert [token.id for token in store.list(revoked=True)] == ["2"]
+
+
+class Stumbles(PlainStore):
+    """Raises once what no backend may, or what a user who breaks off causes, as soon as a token was added."""
+
+    fault: BaseException | None = None
+
+    def enter(self, method: str) -> None:
+        super().enter(method)
+        if self.fault is not None and self.calls["add"] and method != "add":
+            fault, self.fault = self.fault, None
+            raise fault
+
+
+@pytest.mark.parametrize("fault", [OSError("pipe"), StopIteration(), KeyboardInterrupt(), SystemExit(1)], ids=repr)
+def test_what_breaks_off_leaves_no_token_whose_secret_nobody_has(fault: BaseException) -> None:
+    """Neither a new one, which would count, nor a successor, after which the old token can be rotated no more."""
+    store = Stumbles()
+    store.add(Token(id="old", owner="alice"), "x")
+    issuer = Issuer(store, limits=IssuerLimits(maximum_per_owner=2))
+
+    for act in (lambda: issuer.mint(owner="alice", name="ci"), lambda: issuer.rotate("old")):
+        store.calls.clear()
+        store.fault = fault
+        with pytest.raises(type(fault)):
+            act()
+
+    assert [token.id for token in store.list()] == ["old"]
+    assert issuer.rotate("old").token.replaces == "old"

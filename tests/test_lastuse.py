@@ -117,6 +117,27 @@ def test_an_outage_loses_nothing(store: CountingStore, last_use: LastUse, caplog
     ]
 
 
+@pytest.mark.parametrize("fault", [KeyError("t1"), StopIteration(), SystemExit(1), GeneratorExit()], ids=repr)
+def test_whatever_a_store_raises_loses_nothing(fault: BaseException) -> None:
+    """Also what would end the thread that writes: the next flush is written."""
+
+    class Fails(CountingStore):
+        def record_use(self, uses: Mapping[str, Use]) -> None:
+            if not self.tries:
+                self.tries += 1
+                raise fault
+            super().record_use(uses)
+
+    store = Fails()
+    last_use = LastUse(store)
+    last_use.note("t1", T, None, None)
+
+    written = [last_use.flush(), last_use.flush()]
+
+    assert (written, store.calls) == ([False, True], [{"t1": Use(NOON)}])
+    last_use.close()
+
+
 def test_what_waits_is_bounded(store: CountingStore, last_use: LastUse) -> None:
     """Through a long outage the oldest notes are dropped and counted."""
     store.down = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from ipaddress import ip_network
@@ -189,12 +189,11 @@ def test_one_string_is_no_collection(make: type, wrong: dict[str, object]) -> No
         make(**{"id" if make is Token else "token_id": "t", "owner": "alice"}, **wrong)
 
 
-@pytest.mark.parametrize("wrong", [{"scopes": [7]}, {"limits": {"project": [b"OPS"]}}], ids=["scopes", "limits"])
 @pytest.mark.parametrize("make", [Token, Grant])
-def test_names_are_text(make: type, wrong: dict[str, object]) -> None:
+def test_limits_are_text(make: type) -> None:
     """What a backend has in another type is refused where the record is made, and not where a refusal tells of it."""
-    with pytest.raises(TypeError, match="names that are text"):
-        make(**{"id" if make is Token else "token_id": "t", "owner": "alice"}, **wrong)
+    with pytest.raises(TypeError, match="not all of these are text"):
+        make(**{"id" if make is Token else "token_id": "t", "owner": "alice"}, limits={"project": [b"OPS"]})
 
 
 @pytest.mark.parametrize("make", [Owner, Grant])
@@ -205,6 +204,38 @@ def test_groups_are_a_set(make: type) -> None:
     assert make(**needed, groups=["a", "b", "a"]).groups == frozenset({"a", "b"})
     with pytest.raises(TypeError, match="the one string"):
         make(**needed, groups="admins")
+
+
+@pytest.mark.parametrize("wrong", [b"admins", 7, None], ids=repr)
+@pytest.mark.parametrize("many", [frozenset, list], ids=["frozenset", "list"])
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [(Owner, "groups"), (Owner, "scopes"), (Token, "scopes"), (Grant, "groups"), (Grant, "scopes")],
+)
+def test_names_are_text(make: type, field: str, many: Callable[[Iterable[object]], object], wrong: object) -> None:
+    """Bytes, say, are refused: a rule that denies ``admins`` would not see that ``b"admins"`` is meant."""
+    needed = {Owner: {"name": "alice"}, Token: {"id": "t", "owner": "alice"}, Grant: {"token_id": "t", "owner": "a"}}
+
+    with pytest.raises(TypeError, match=f"{field} takes names, and not all of these are text"):
+        make(**needed[make], **{field: many(["others", wrong])})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"id": None}, "the id and the owner of a token must be text, not None and 'alice'"),
+        ({"id": 7}, "the id and the owner of a token must be text, not 7 and 'alice'"),
+        ({"owner": b"alice"}, "the id and the owner of a token must be text, not 't' and b'alice'"),
+        ({"revoked": False}, "the revocation of a token must be a Revocation, not False"),
+        ({"revoked": NOW}, "the revocation of a token must be a Revocation, not datetime"),
+        ({"last_used": NOW}, "the last use of a token must be a Use, not datetime"),
+    ],
+    ids=str,
+)
+def test_a_token_of_other_things_is_refused(wrong: dict[str, object], words: str) -> None:
+    """A row given as it is would be a grant without a token, or a good token taken for a revoked one."""
+    with pytest.raises(TypeError, match=words):
+        Token(**{"id": "t", "owner": "alice"} | wrong)  # type: ignore[arg-type]  # wrong on purpose
 
 
 @pytest.mark.parametrize("network", ["10.0.0.1/8", "nowhere", ""])

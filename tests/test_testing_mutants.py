@@ -468,7 +468,83 @@ class CommitsPiecemeal(MemoryStore):
         self._revision += 1
 
 
+class DropsEmptyTexts(MemoryStore):
+    """Writes what is empty as null, as some databases do by themselves."""
+
+    def add(self, token: Token, secret_or_digest: Secret | Digest | str) -> None:
+        super().add(dataclasses.replace(token, created_by=token.created_by or None), secret_or_digest)
+
+
+class TakesNoAuthorForNone(MemoryStore):
+    """The same within a revocation."""
+
+    def add(self, token: Token, secret_or_digest: Secret | Digest | str) -> None:
+        revoked = token.revoked and dataclasses.replace(token.revoked, by=token.revoked.by or None)
+        super().add(dataclasses.replace(token, revoked=revoked), secret_or_digest)
+
+
+class ClearsItsPage(MemoryStore):
+    """Fills the same list at each call."""
+
+    def list(self, **filters: Any) -> Sequence[Token]:
+        page: list[Token] = self.__dict__.setdefault("page", [])
+        page[:] = super().list(**filters)
+        return page
+
+
+class RemembersPages(MemoryStore):
+    """Gives to several callers one list, until something changes."""
+
+    def list(self, **filters: Any) -> Sequence[Token]:
+        pages = self.__dict__.setdefault("pages", {})
+        found: Sequence[Token] = pages.setdefault((self.revision(), *sorted(filters.items())), super().list(**filters))
+        return found
+
+
+class ListsLazily(MemoryStore):
+    """Gives what has no length, and is empty once it was gone through."""
+
+    def list(self, **filters: Any) -> Any:
+        return iter(super().list(**filters))
+
+
+class GathersRecords(MemoryStore):
+    """Has all of them in memory before it gives the first."""
+
+    def records(self) -> Any:
+        return list(super().records())
+
+
+class ChainsTheRow(MemoryStore):
+    """Says in the cause of a conflict what it could not write."""
+
+    def add(self, token: Token, secret_or_digest: Secret | Digest | str) -> None:
+        try:
+            super().add(token, secret_or_digest)
+        except ConflictError:
+            raise ConflictError("taken") from KeyError(digest_to_store(secret_or_digest).value)
+
+
+class ConflictsWhileItHandlesTheRow(MemoryStore):
+    """The same without a word: what was handled when the conflict was raised is shown with it."""
+
+    def add(self, token: Token, secret_or_digest: Secret | Digest | str) -> None:
+        assert isinstance(secret_or_digest, str)
+        try:
+            raise KeyError(secret_or_digest)
+        except KeyError:
+            super().add(token, secret_or_digest)
+
+
 STORES: list[Mutant] = [
+    (DropsEmptyTexts, "test_nothing_is_not_the_empty_text", ()),
+    (TakesNoAuthorForNone, "test_nothing_is_not_the_empty_text", ()),
+    (ClearsItsPage, "test_a_page_in_hand_stays", ()),
+    (RemembersPages, "test_a_page_in_hand_stays", ()),
+    (ListsLazily, "test_a_page_in_hand_stays", ()),
+    (GathersRecords, "test_records_are_given_one_by_one", ()),
+    (ChainsTheRow, "test_a_conflict_says_nothing_of_the_secret", ("t2",)),
+    (ConflictsWhileItHandlesTheRow, "test_a_conflict_says_nothing_of_the_secret", ("t1",)),
     (FoldsLookups, "test_no_other_id_leads_to_a_record", ("T1",)),
     (RemovesByPrefix, "test_no_other_id_leads_to_a_record", ("t",)),
     (CutsSecrets, "test_near_misses_of_a_foreign_secret_are_none", ()),
@@ -511,6 +587,34 @@ def test_store_contract_finds(broken: Callable[[], MemoryStore], promise: str, a
     contract.make_store = broken  # type: ignore[method-assign]  # as a subclass would
 
     assert_fails(contract, promise, arguments)
+
+
+class ListsInTuples(MemoryStore):
+    """Gives another sequence than a list, and breaks no promise by it."""
+
+    def list(self, **filters: Any) -> Sequence[Token]:
+        return tuple(super().list(**filters))
+
+
+@pytest.mark.parametrize(
+    ("promise", "arguments"),
+    [
+        ("test_no_other_id_leads_to_a_record", ("T1",)),
+        ("test_use_of_an_unknown_id_is_passed_over", ()),
+        ("test_removed_token_is_listed_nowhere", ()),
+        ("test_lists_follow_a_change", ()),
+        ("test_many_tokens_are_all_given", ()),
+        ("test_a_page_in_hand_stays", ()),
+        ("test_a_conflict_undoes_the_changes_before_it", ("taken id",)),
+        ("test_changes_of_a_commit_are_as_those_alone", ()),
+    ],
+)
+def test_a_page_may_be_any_sequence(promise: str, arguments: tuple[Any, ...]) -> None:
+    """A contract asks for what the Protocol says, and for no list."""
+    contract = TokenStoreContract()
+    contract.make_store = ListsInTuples  # type: ignore[method-assign]  # as a subclass would
+
+    getattr(contract, promise)(*arguments)
 
 
 class Down(FlakyStore):
@@ -1132,6 +1236,11 @@ class TellsTheCredential(Lost):
         raise BackendUnavailable(f"can't keep {dict(credential.values)}")
 
 
+class ChainsTheCredential(Lost):
+    def put(self, owner: str, upstream: str, credential: UpstreamCredential) -> None:
+        raise BackendUnavailable("can't be written") from OSError(f"INSERT {dict(credential.values)}")
+
+
 class RaisesItsDrivers(Lost):
     def get(self, owner: str, upstream: str) -> UpstreamCredential | None:
         raise OSError("no route to host")
@@ -1142,6 +1251,7 @@ VAULT_OUTAGES: list[Mutant] = [
     (RaisesItsDrivers, "test_an_outage_is_not_a_missing_credential", ()),
     (Swallows, "test_an_outage_keeps_nothing", ()),
     (TellsTheCredential, "test_an_outage_keeps_nothing", ()),
+    (ChainsTheCredential, "test_an_outage_keeps_nothing", ()),
     (Swallows, "test_an_outage_removes_nothing", ()),
 ]
 

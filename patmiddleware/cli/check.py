@@ -206,13 +206,13 @@ def _facts(config: Config, parts: Parts, missing: bool, upstreams: Mapping[str, 
     yield "settings", str(config.path)
     yield (
         "store",
-        f"{kind}: not there yet, made when first used" if missing else f"{kind}: open" if parts.store else BAD,
+        f"{kind}: not there yet, made when first used" if missing else BAD if parts.store is None else f"{kind}: open",
     )
     yield "directory", "open" if parts.directory else _absent(config, "directory")
     yield "policy", f"{len(parts.policy.rules)} rules" if parts.policy else _absent(config, "policy")
     if not config.app.upstreams:
-        yield "application", config.app.import_ if parts.application else BAD
-    elif not parts.application:
+        yield "application", BAD if parts.application is None else config.app.import_
+    elif parts.application is None:
         yield "upstream", BAD
     else:
         yield from ((name, judged.fact) for name, judged in upstreams.items())

@@ -163,8 +163,8 @@ def _grant(rules: Policy, token: Token, directory: Directory | None) -> Grant | 
         return Denied(Reason.REVOKED, detail=f"at {token.revoked.at:%Y-%m-%d %H:%M} UTC")
     if token.expires is not None and token.expires <= datetime.now(UTC):
         return Denied(Reason.EXPIRED, detail=f"at {token.expires:%Y-%m-%d %H:%M} UTC")
-    owner = directory.find(token.owner) if directory else None
-    if directory and (owner is None or not owner.active):
+    owner = None if directory is None else directory.find(token.owner)
+    if directory is not None and (owner is None or not owner.active):
         return Denied(Reason.OWNER_INACTIVE, detail=f"{token.owner} is {'not active' if owner else 'not known'}")
     return Grant(
         token_id=token.id,

@@ -127,11 +127,11 @@ def open_parts(config: Config, *, given: Given = NOTHING_GIVEN) -> Parts:
             each.name: getattr(config.middleware, each.name) for each in fields(MiddlewareSettings)
         }
         options["keep_credential"] |= config.app.needs_credential
-        options |= {"passwords": config.passwords if directory else None}  # without one, it is told above
+        options |= {"passwords": None if directory is None else config.passwords}  # without one, it is told above
         options |= {"session": session_of(config), **given.options}
         with blamed("middleware"):
             return PATMiddleware(
-                application or _nothing,
+                _nothing if application is None else application,
                 MemoryStore() if store is None else store,
                 policy=policy,
                 directory=directory,

@@ -97,7 +97,7 @@ class Forwarder:
             clock=clock,
         )
         self._answers = Answers(errors, frozenset(schemes), realm)
-        self.transport = transport or PooledTransport(upstream, **(options or {}))
+        self.transport = PooledTransport(upstream, **(options or {})) if transport is None else transport
         self.strategy = auth if isinstance(auth, Strategy) else self._strategy(auth)
         self._records = Records(audit, self.upstream, clock)
         self._inbound = Inbound(links, self._records)

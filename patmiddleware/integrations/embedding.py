@@ -166,6 +166,8 @@ def _opened(app: WSGIApplication, settings: Mapping[str, object], folder: Path, 
         problems.append(Problem("PAT-E001", "store", "there is no store to find tokens in", _STORE))
     if "store" in given or not tables.get("store"):
         tables["store"] = {"url": "memory:"}  # takes the place of what is not there, or is in hand already
+    if "directory" in given:
+        tables.setdefault("directory", {"url": "static:in-hand"})  # so that what needs one has one; it is not opened
     limits = tables.pop("issuer") if isinstance(tables.get("issuer"), IssuerLimits) else None
     config = Config.from_dict(tables, path)
     config = config if limits is None else replace(config, issuer=limits)

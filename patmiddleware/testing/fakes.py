@@ -80,7 +80,7 @@ class FlakyStore(Gate):
 
     def __init__(self, store: MemoryStore | None = None) -> None:
         super().__init__()
-        self.store = store or MemoryStore()
+        self.store = MemoryStore() if store is None else store
         self.prefix, self.peppers, self.foreign = self.store.prefix, self.store.peppers, self.store.foreign
 
     def find(self, secret: Secret) -> Token | None:

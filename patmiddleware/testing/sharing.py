@@ -168,7 +168,7 @@ class StoreSharing(StoreRaces):
         with pytest.raises(ConflictError):
             store.commit([Add(sample_token("t2"), "x"), Replace(sample_token("gone"), sample_token("gone"))])
 
-        assert (store.list(), store.revision()) == ([dataclasses.replace(used, name="new")], before)
+        assert (list(store.list()), store.revision()) == ([dataclasses.replace(used, name="new")], before)
 
 
 def _revoke(store: TokenStore, id: str) -> None:

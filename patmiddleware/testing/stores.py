@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, MutableSequence, Sequence
 from datetime import timedelta, timezone
 from typing import Any
 
@@ -15,7 +15,7 @@ from patmiddleware.tokens import digest_to_store
 
 from .keeping import ANY_FIELD, StoreKeeping
 from .redigesting import StoreFirstUses
-from .samples import NOON, hidden, odd_texts, sample_token
+from .samples import NOON, causes, hidden, odd_texts, sample_token
 from .sharing import StoreSharing
 
 _EAST, _WEST = timezone(timedelta(hours=14)), timezone(-timedelta(hours=12))
@@ -84,14 +84,17 @@ class TokenStoreContract(StoreFirstUses, StoreKeeping, StoreSharing):
 
         assert (self.find(store, "t1"), store.get("t2")) == (sample_token(), None)
 
-    def test_a_conflict_says_nothing_of_the_secret(self) -> None:
-        """The message shows neither the secret nor its digest."""
+    @pytest.mark.parametrize("id", ["t1", "t2"], ids=["taken id", "taken secret"])
+    def test_a_conflict_says_nothing_of_the_secret(self, id: str) -> None:
+        """Neither the message nor that of a cause, such as the row that was not written, shows it or its digest."""
         store, secret = self.store_of(sample_token()), self.secret_for(sample_token())
+        [(_, kept)] = store.records()
 
         with pytest.raises(ConflictError) as caught:
-            store.add(sample_token("t2"), secret)
+            store.add(sample_token(id), secret)
 
-        assert not [text for text in hidden(store, secret) if text in str(caught.value)]
+        said = f"{caught.value!r} {caught.value} {causes(caught.value)}"
+        assert not [text for text in (*hidden(store, secret), kept.value.hex(), repr(kept.value)) if text in said]
 
     # -- replacing and removing
 
@@ -205,7 +208,7 @@ class TokenStoreContract(StoreFirstUses, StoreKeeping, StoreSharing):
 
         store.record_use({"gone": Use(NOON), "t1": Use(NOON)})
 
-        assert store.list() == [sample_token(last_used=Use(NOON))]
+        assert list(store.list()) == [sample_token(last_used=Use(NOON))]
 
     def test_a_token_brings_its_last_use_along(self) -> None:
         """A token that comes from another store keeps its last use."""
@@ -299,6 +302,27 @@ class TokenStoreContract(StoreFirstUses, StoreKeeping, StoreSharing):
         )
 
         assert [token.id for token in store.list(**filters)] == expected
+
+    def test_a_page_in_hand_stays(self) -> None:
+        """A page is a sequence of its own: no later one, no change and nobody who has another can empty or fill it."""
+        store = self.store_of(*(sample_token(f"t{number}") for number in range(4)))
+        wanted = [sample_token(f"t{number}") for number in range(4)]
+
+        pages = [store.list(after=after, limit=2) for after in (None, "t1", "t3")]
+        again = store.list(after=None, limit=2)
+        if isinstance(again, MutableSequence):
+            again.clear()
+        store.remove("t0")
+
+        assert all(isinstance(page, Sequence) for page in pages), "list() must give a sequence: its length counts"
+        assert [list(page) for page in pages] == [wanted[:2], wanted[2:], []]
+
+    def test_records_are_given_one_by_one(self) -> None:
+        """``records`` gives an iterator: whoever moves tokens takes them as they come, for there may be millions."""
+        records = self.store_of(sample_token("a"), sample_token("b")).records()
+
+        assert isinstance(records, Iterator)
+        assert [token for token, _ in records] == [sample_token("a"), sample_token("b")]
 
     def test_ids_are_ordered_by_code_point(self) -> None:
         """No locale has a say, so that pages fit together everywhere."""
@@ -412,7 +436,7 @@ class TokenStoreContract(StoreFirstUses, StoreKeeping, StoreSharing):
                 ]
             )
 
-        assert (store.list(), store.revision()) == (tokens, before)
+        assert (list(store.list()), store.revision()) == (tokens, before)
         assert [self.find(store, id) for id in ("a", "b", "c")] == [*tokens, None]
 
     def test_changes_of_one_record_follow_each_other(self) -> None:

@@ -11,7 +11,7 @@ from patmiddleware.errors import BackendError, BackendUnavailable
 from patmiddleware.interfaces import Vault
 from patmiddleware.model import UpstreamCredential
 
-from .samples import ODD_TEXTS, odd_texts, together
+from .samples import ODD_TEXTS, causes, odd_texts, together
 
 JIRA, WIKI = "https://jira.example.org", "https://example.org/wiki"
 _PEM = "-----BEGIN PRIVATE KEY-----\n" + "MIIEvQ".ljust(64, "A") * 40 + "\n-----END PRIVATE KEY-----\n"
@@ -251,13 +251,13 @@ class VaultOutageContract:
             vault.get("alice", JIRA)
 
     def test_an_outage_keeps_nothing(self) -> None:
-        """``put`` raises ``BackendUnavailable``, and says nothing of the credential."""
+        """``put`` raises ``BackendUnavailable``, and says nothing of the credential, nor does a cause."""
         vault = self.make_unreachable()
 
         with pytest.raises(BackendUnavailable) as caught:
             vault.put("alice", JIRA, basic())
 
-        assert "Tr0ub4dor" not in str(caught.value)
+        assert "Tr0ub4dor" not in f"{caught.value} {causes(caught.value)}"
 
     def test_an_outage_removes_nothing(self) -> None:
         """``remove`` raises ``BackendUnavailable``: whoever is told that it is gone believes it."""

@@ -172,7 +172,7 @@ class Fresh:
     def ask(self) -> int:
         return self.freshness.revision(self.clocks.monotonic(), self.clocks.wall())
 
-    def fail(self, error: Exception | None = None) -> None:
+    def fail(self, error: BaseException | None = None) -> None:
         def before() -> None:
             raise error or BackendUnavailable("down")
 
@@ -332,15 +332,16 @@ def test_revision_that_is_no_number_is_an_outage(fault: object, caplog: pytest.L
     assert "must not raise" in caplog.text
 
 
-def test_error_of_a_driver_is_an_outage() -> None:
+@pytest.mark.parametrize("fault", [OSError("disk"), StopIteration(1), SystemExit(1), GeneratorExit()], ids=repr)
+def test_error_of_a_driver_is_an_outage(fault: BaseException) -> None:
     """Whatever ``revision`` raises; the cause is chained."""
     fresh = Fresh()
-    fresh.fail(OSError("disk"))
+    fresh.fail(fault)
 
-    with pytest.raises(BackendUnavailable) as caught:
+    with pytest.raises(BackendUnavailable, match=type(fault).__name__) as caught:
         fresh.ask()
 
-    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.__cause__ is fault
 
 
 def test_one_thread_asks() -> None:
@@ -877,6 +878,22 @@ def test_store_that_fails_to_remember_is_an_outage(clocks: Clocks) -> None:
     tokens.store.down = True
 
     with pytest.raises(BackendUnavailable, match="ZeroDivisionError"):
+        tokens.find(Secret(mint_secret()))
+
+
+@pytest.mark.parametrize("kept", [True, {"owner": "alice"}], ids=repr)
+def test_what_is_remembered_must_be_a_token(clocks: Clocks, kept: object) -> None:
+    """As what is found: anything else is an outage."""
+
+    class GivesRows(SilentStore):
+        def find_last_good(self, secret: Secret) -> object:
+            return kept
+
+    tokens = Tokens(clocks, GivesRows(), stale_while_error=10)
+    tokens.find(Secret("x"))
+    tokens.store.down = True
+
+    with pytest.raises(BackendUnavailable, match="TypeError"):
         tokens.find(Secret(mint_secret()))
 
 

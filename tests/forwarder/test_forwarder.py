@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from gate import Answer, call, request
 from rawupstream import Upstream, upstream
+from upstreams import PlainTransport
 
 from patmiddleware import (
     AuditLog,
@@ -24,7 +25,7 @@ from patmiddleware import (
     open_store,
 )
 from patmiddleware.forwarder import Forwarder, Mounts
-from patmiddleware.interfaces import TokenStore, UpstreamRequest
+from patmiddleware.interfaces import TokenStore, UpstreamRequest, UpstreamResponse
 
 PUBLIC = "https://api.example.org"
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\nX-AUSERNAME: service\r\n\r\nok"
@@ -69,6 +70,30 @@ def test_a_request_goes_on_as_somebody_else() -> None:
             "authorization": "Bearer of-the-service",
         }
         assert body == b""
+
+
+class Scripted:
+    """A transport that counts what it sent, and so is false before the first request."""
+
+    def __init__(self, url: str) -> None:
+        self.wire, self.sent = PlainTransport(url), 0
+
+    def __len__(self) -> int:
+        return self.sent
+
+    def send(self, request: UpstreamRequest) -> UpstreamResponse:
+        self.sent += 1
+        return self.wire.send(request)
+
+
+def test_a_transport_that_is_false_is_one() -> None:
+    """What was given sends, whatever it counts."""
+    with upstream(OK) as server:
+        transport = Scripted(server.url)
+
+        answer = Gate(server.url, transport=transport).get()
+
+        assert (answer.status, transport.sent) == (200, 1)
 
 
 def test_without_a_grant_nothing_is_lent() -> None:

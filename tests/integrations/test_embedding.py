@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+from base64 import b64encode
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from patmiddleware import (
     Denied,
     Issuer,
     IssuerLimits,
+    Owner,
     Policy,
     Reason,
     Scrub,
@@ -30,7 +32,7 @@ from patmiddleware.backends.chain import ChainReader
 from patmiddleware.backends.memory import MemoryStore
 from patmiddleware.integrations.embedding import Embedding
 from patmiddleware.integrations.flat import check_prefix
-from patmiddleware.testing import FakeClock
+from patmiddleware.testing import FakeClock, FlakyDirectory, FlakyPasswordDirectory
 
 POLICY = """
 [scopes.read]
@@ -109,6 +111,52 @@ def test_objects_stand_as_they_are(tmp_path: Path) -> None:
     assert minted.token.expires.timestamp() == pytest.approx(clock() + 3_600, abs=1)
     assert refused.status == 200
     assert [json.loads(line)["event"] for line in written.getvalue().splitlines()] == ["token.created", "decision"]
+
+
+class _Empty:
+    """Is false, as whatever counts what is in it and has nothing."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+class EmptyApp(_Empty, Spy):
+    """An application without a route."""
+
+
+class EmptyStore(_Empty, MemoryStore):
+    """A store without a token."""
+
+
+class EmptyDirectory(_Empty, FlakyPasswordDirectory):
+    """A directory of which nobody counts the people."""
+
+
+def test_an_object_that_is_false_is_one(tmp_path: Path) -> None:
+    """Nothing stands in for an empty application or store, nor is an empty directory passed over."""
+    alice = {"alice": Owner(name="alice")}
+    store, directory = EmptyStore(), EmptyDirectory(alice, {"alice": "right"})
+    passwords = {"paths": ["/**"], "owners": ["alice"], "scopes": ["read"], "until": datetime(2999, 1, 1, tzinfo=UTC)}
+    settings = {"store": store, "directory": directory, "passwords": passwords}
+    app = EmptyApp()
+
+    gate = Embedding(app, settings, prefix="PATMIDDLEWARE_", folder=tmp_path)
+    call(gate.middleware, request("/", "Basic " + b64encode(b"alice:right").decode()))
+
+    assert (gate.middleware.store, gate.middleware.directory) == (store, directory)
+    assert app.environ["REMOTE_USER"] == "alice"
+
+
+@pytest.mark.parametrize("rule", ["mail", "match"])
+def test_a_directory_in_hand_is_one(tmp_path: Path, rule: str) -> None:
+    """What needs a directory, such as addresses for user names, is content with an object."""
+    directory = FlakyDirectory([Owner(name="alice", mail="al@example.org")])
+    gate = embedding(tmp_path, directory=directory, basic_username=rule, missing="reject")
+    secret = gate.issuer().mint(owner="alice", name="ci").secret
+
+    answer = call(gate.middleware, request("/", "Basic " + b64encode(f"al@example.org:{secret}".encode()).decode()))
+
+    assert answer.status == {"mail": 200, "match": 401}[rule]
 
 
 def _owners(folder: Path) -> str:

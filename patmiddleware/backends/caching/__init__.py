@@ -115,9 +115,7 @@ class TokenCache:
         began = self._monotonic()
         revision = self.freshness.revision(began, wall)
         try:
-            token = self._reader.find(secret)
-            if token is not None and not isinstance(token, Token):
-                raise TypeError(f"find() must give a Token or None, not {type(token).__name__}")
+            token = _token("find", self._reader.find(secret))
         except Exception as error:
             raise unavailable("the token store", error) from error
         alive = token is not None and token.revoked is None and not _has_expired(token, wall)
@@ -150,7 +148,7 @@ class TokenCache:
     def _asked(self, find: _Find, secret: Secret, wall: float) -> Entry[Token | None] | None:
         """Give an entry that serves once."""
         try:
-            token = find(secret)
+            token = _token(find.__name__, find(secret))
         except Exception as error:
             raise unavailable("the token store", error) from error
         return None if token is None else Entry(token, self.freshness.answer, 0.0, self._monotonic(), wall)
@@ -161,6 +159,12 @@ class TokenCache:
             other.pop(key, None)
             if here_.maxsize >= 1:
                 here_[key] = entry
+
+
+def _token(method: str, found: object) -> Token | None:
+    if found is not None and not isinstance(found, Token):
+        raise TypeError(f"{method}() must give a Token or None, not {type(found).__name__}")
+    return found
 
 
 def _has_expired(token: Token, wall: float) -> bool:

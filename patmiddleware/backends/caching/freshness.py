@@ -143,17 +143,17 @@ class _Question:
             self._thread.join(BOUND)
             if self._thread.is_alive():
                 raise BackendUnavailable("the store still does not give its revision")
-        answers: list[int | Exception] = []
+        answers: list[int | BaseException] = []
         self._thread = self._started(answers)
         self._thread.join(max(0.0, deadline - _monotonic()))
         if not answers:
             raise BackendUnavailable(f"the store did not give its revision within {BOUND:g} s")
         [answer] = answers
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise unavailable("the store's revision", answer) from answer
         return answer
 
-    def _started(self, answers: list[int | Exception]) -> threading.Thread:
+    def _started(self, answers: list[int | BaseException]) -> threading.Thread:
         thread = threading.Thread(
             target=lambda: answers.append(self._answer()), name="patmiddleware revision", daemon=True
         )
@@ -163,11 +163,11 @@ class _Question:
             raise BackendUnavailable("there is no thread to ask the store for its revision on") from error
         return thread
 
-    def _answer(self) -> int | Exception:
+    def _answer(self) -> int | BaseException:
         try:
             revision = self._ask()
             if not isinstance(revision, int):
                 raise TypeError(f"revision() must give an int, not {type(revision).__name__}")
-        except Exception as error:
+        except BaseException as error:  # on this thread nobody else would hear of it
             return error
         return revision

@@ -28,8 +28,9 @@ def outages(explain: Explain, *raw: type[Exception]) -> Iterator[None]:
     """
     try:
         yield
-    except sa.exc.IntegrityError as error:
-        raise ConflictError("the id or the secret of a token is taken") from error
+    except sa.exc.IntegrityError:
+        # Without its cause: a database says which digest it has already.
+        raise ConflictError("the id or the secret of a token is taken") from None
     except (sa.exc.StatementError, UnicodeEncodeError) as error:
         if cannot_be_kept(error):
             what = "it is too long, or has a NUL, half a character, or one that the database has not in it"
