@@ -69,6 +69,17 @@ def test_no_terminal_is_so_narrow_that_columns_can_not_be_read(
     assert "OWNER" in screen.getvalue()
 
 
+def test_a_store_on_a_full_disk_says_what_to_look_for(place: Place) -> None:
+    """SQLite calls it an error of the disk, whoever reads that at night thinks of another one."""
+    place.process("store", "init")
+    command = f'ulimit -f 0; exec "{sys.executable}" -m patmiddleware token list --config "{place.config}"'
+
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, env=environ(), capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 1
+    assert "disk I/O error; is the disk full?" in done.stderr
+
+
 MISTAKES = {
     "no such file": (None, "PAT-E101"),
     "no TOML": ('[store]\nprefix = "acme\n', "PAT-E102"),
