@@ -70,7 +70,7 @@ FAULTS = (
 )
 """What says so where the service asks; of a person's bind some of it says something about the person."""
 
-_TRUST = "look at ca_file, and whether its certificate is for the name in the address"
+_TRUST = "look at ca_file, whether its certificate is for the name in the address, and whether it has expired"
 _WORDS = {
     ldap.SERVER_DOWN: "it can't be reached",
     ldap.TIMEOUT: "it does not answer in time",
