@@ -17,6 +17,8 @@ version = release = patmiddleware.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_heading_anchors = 3
+# A block that names no language is a drawing or plain output; Sphinx would colour it as Python.
+highlight_language = "text"
 html_theme = "furo"
 html_title = f"patmiddleware {release}"
 html_static_path: list[str] = []

@@ -417,6 +417,22 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
         STORE + "[directory]\nurl='static:o.toml'\n[directory.scopes]\ndevelopers = 'READ'",
         [("PAT-E104", "directory.scopes.developers", "must be a list, not 'READ'", "write ['READ']")],
     ),
+    "audit into the store": (
+        "[store]\nurl = 'sqlite:///tokens.db?x=y'\n[audit]\nto = 'file:tokens.db'",
+        [("PAT-E106", "audit.to", "is the file of store.url", "name a file of its own")],
+    ),
+    "audit into the second store": (
+        "[store]\nurl = ['memory:', 'file:./tokens.jsonl']\n[audit]\nto = 'file:tokens.jsonl'",
+        [("PAT-E106", "audit.to", "is the file of store.url", "name a file of its own")],
+    ),
+    "audit into the vault": (
+        STORE + "[audit]\nto = 'file:v.jsonl'\n[vault]\nurl = 'file:v.jsonl'\nkeys = [{env = 'SHORT'}]",
+        [("PAT-E106", "audit.to", "is the file of vault.url", "name a file of its own")],
+    ),
+    "audit into the policy": (
+        STORE + "[policy]\nfile = 'policy.toml'\n[audit]\nto = 'file:policy.toml'",
+        [("PAT-E106", "audit.to", "is the file of policy.file", "name a file of its own")],
+    ),
     "policy twice": (
         STORE + "[policy]\nfile = 'p.toml'\npreset = 'jira'",
         [("PAT-E106", "policy", "has both file and preset", "a file can name presets, too: [[preset]]")],

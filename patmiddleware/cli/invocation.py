@@ -105,10 +105,18 @@ class Invocation:
 
     @property
     def prefix(self) -> str:
-        """What our tokens begin with; without settings, as they are made by default."""
+        """What our tokens begin with; without settings, as they are made by default.
+
+        Raises:
+            ConfigurationError: when settings that are there, or were named, do not tell: a guess would find nothing.
+        """
         if self.given.store is not None:
             return getattr(self.given.store, "prefix", DEFAULT_PREFIX)
-        return Config.from_file(self.path).store.prefix if self.path.exists() else DEFAULT_PREFIX
+        if not (self.file or os.environ.get(ENVIRONMENT) or self.path.exists()):
+            return DEFAULT_PREFIX
+        if not (config := Config.from_file(self.path)).read_well("store"):
+            raise ConfigurationError(config.misread)
+        return config.store.prefix
 
     def store(self, *, create: bool = False) -> TokenStore:
         """Open the store for managing it.

@@ -38,7 +38,7 @@ class Commands(click.Group):
         """Run a command and end the process with 0 (done), 1 (refused, not found) or 2 (usage, configuration)."""
         _prepare_streams()
         code = self._run(sys.argv[1:] if args is None else list(args), obj)
-        _let_go_of_stdout()
+        _let_go_of_streams()
         sys.exit(code)
 
     def _run(self, args: Sequence[str], obj: Invocation | None) -> int:
@@ -64,12 +64,13 @@ def _prepare_streams() -> None:
             reconfigure(errors="backslashreplace")
 
 
-def _let_go_of_stdout() -> None:
-    """Leave nothing in the buffer that Python would complain of at its end, where it can't be written."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _let_go_of_streams() -> None:
+    """Leave nothing in a buffer that Python would end with another exit code for, where it can't be written."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def report(error: Exception, *, as_json: bool) -> int:

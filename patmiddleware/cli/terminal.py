@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Literal, Protocol, TextIO, TypeAlias
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 UNBOUNDED = 100_000
+GAP = "  "
 WHILE = 0.5
 """Seconds of work before a progress bar shows up."""
 
@@ -46,8 +47,9 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Write words to standard error, beside the answer."""
-    print(plain(text), file=sys.stderr)
+    """Write words to standard error, beside the answer; where they can't be written, the answer goes on."""
+    with suppress(OSError):
+        print(plain(text), file=sys.stderr, flush=True)
 
 
 Styles: TypeAlias = Mapping[str, Mapping[str, str]]
@@ -59,27 +61,30 @@ NO_STYLES: Styles = {}
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], styles: Styles = NO_STYLES) -> None:
     """Write a table: on a terminal fitted to it and with colour, else aligned, and one line a row.
 
+    A terminal too narrow for the headings breaks such lines by itself: better than columns of single letters.
+
     Args:
         columns: the headings; the first column is never broken.
         rows: the cells; what is empty or None is shown as a dash.
         styles: for terminals.
     """
     texts = [["–" if cell is None or cell == "" else one_line(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty():
+    widths = [max(map(len, cells)) for cells in zip(columns, *texts, strict=True)]
+    least = widths[0] + sum(len(GAP) + len(heading) for heading in columns[1:])
+    if sys.stdout.isatty() and console(sys.stdout).width >= least:
         _draw(columns, texts, styles)
         return
-    widths = [max(map(len, cells)) for cells in zip(columns, *texts, strict=True)]
     for row in (columns, *texts):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _draw(columns: Sequence[str], texts: Sequence[Sequence[str]], styles: Styles) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, len(GAP), 0, 0))
     for number, heading in enumerate(columns):
-        drawn.add_column(heading, no_wrap=number == 0, overflow="fold")
+        drawn.add_column(heading, no_wrap=number == 0, min_width=len(heading), overflow="fold")
     for row in texts:
         cells = zip(columns, row, strict=True)
         drawn.add_row(*(Text(text, styles.get(heading, {}).get(text, "")) for heading, text in cells))

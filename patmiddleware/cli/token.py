@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from ..errors import BackendError, ConfigurationError, UnknownTokenError
+from ..errors import BackendError, ConfigurationError, RefusedError, UnknownTokenError
 from ..interfaces import TokenStore
 from ..issuance import is_live
 from ..issuer import Issuer, tell
@@ -230,15 +230,24 @@ def _note_unknown_upstream(invocation: Invocation) -> None:
 
 
 def _show_secret(invocation: Invocation, minted: Minted, verb: str) -> None:
-    now, token = datetime.now(UTC), minted.token
-    if invocation.json:
-        terminal.write_json({"secret": minted.secret, "token": document(token, now)})
-        return
+    token = minted.token
+    try:
+        if invocation.json:
+            terminal.write_json({"secret": minted.secret, "token": document(token, datetime.now(UTC))})
+        else:
+            _say_secret(minted, verb)
+        sys.stdout.flush()
+    except OSError as error:  # the token is there, and what it replaces ends: whoever asked must hear of both
+        way = f"'{program()} token rotate {token.id}' gives it another"
+        raise RefusedError(f"the secret of token {token.id} can't be written: {error.strerror}; {way}") from error
+
+
+def _say_secret(minted: Minted, verb: str) -> None:
+    token = minted.token
     scopes, expires = ", ".join(sorted(token.scopes)) or "none", day(token.expires)
     terminal.note(f"{verb} token {token.id} for {token.owner}, named {token.name!r}.")
     terminal.note(f"Scopes: {scopes}. It expires {f'at {expires} UTC' if expires else 'never'}.")
     terminal.note("Keep the secret now: it is not shown again.")
-    sys.stderr.flush()
     terminal.say(minted.secret)
 
 

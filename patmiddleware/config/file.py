@@ -17,7 +17,7 @@ from ..errors import ConfigurationError, Problem
 from ..issuer import IssuerLimits
 from ..passwords import PasswordSettings
 from ..session import SessionSettings
-from .backends import KINDS, DirectorySettings, StoreSettings, kind_of
+from .backends import KINDS, DirectorySettings, StoreSettings, kind_of, located
 from .cautions import unwise
 from .tables import TABLES, AuditSettings, MiddlewareSettings, PolicySettings, ServerSettings, VaultSettings
 from .upstreams import AppSettings
@@ -102,6 +102,11 @@ class Config:
         tables = {name.partition(".")[0] for name in settings}
         return not any(problem.setting.partition(".")[0] in tables or problem.id in _WHOLE for problem in self.misread)
 
+    def file_of(self, address: str) -> Path | None:
+        """Give the file that the address of a store or a vault names; None where it names none."""
+        scheme, _, rest = located(address, self.path.parent).partition(":")
+        return Path("/" + rest.partition("?")[0].lstrip("/")) if scheme in ("file", "sqlite") else None
+
     def cautions(self) -> tuple[Problem, ...]:
         """Tell all that is lawful, but unwise."""
         return (*self.warnings, *(caution for caution in unwise(self) if self.read_well(caution.setting)))
@@ -146,6 +151,7 @@ def _contradictions(config: Config) -> Iterator[Problem]:
         message = "is 'pass', and a session has no token of the upstream's to pass on"
         yield Problem(CONTRADICTION, "app.auth.kind", message, "take 'session' out of middleware.accept")
     yield from _without_their_store(config.store)
+    yield from _written_into(config)
     if config.session and "session" not in middleware.accept and config.read_well("middleware"):
         message = "there are sessions, but they aren't accepted"
         yield Problem(CONTRADICTION, "session", message, "add 'session' to middleware.accept")
@@ -158,3 +164,17 @@ def _without_their_store(store: StoreSettings) -> Iterator[Problem]:
         if getattr(store, kind) and kind not in there:
             message = f"is there, but no address in store.url begins with {kind}:"
             yield Problem(CONTRADICTION, f"store.{kind}", message, "add the address, or remove the table")
+
+
+def _written_into(config: Config) -> Iterator[Problem]:
+    """Give what the audit's lines would spoil: they are put at the end of a file, whatever it holds."""
+    if config.audit is None or config.audit.to is None:
+        return
+    taken = {"store.url": map(config.file_of, config.store.url), "the settings themselves": (config.path,)}
+    if config.vault:
+        taken["vault.url"] = (config.file_of(config.vault.url),)
+    if config.policy:
+        taken["policy.file"] = (config.policy.file,)
+    for name, files in taken.items():
+        if config.audit.to in files:
+            yield Problem(CONTRADICTION, "audit.to", f"is the file of {name}", "name a file of its own")

@@ -77,7 +77,7 @@ _KEEPALIVE = (
     (ldap.OPT_X_KEEPALIVE_PROBES, 3),
 )
 
-_TRUST = "look at ca_file, and whether its certificate is for the name in the address"
+_TRUST = "look at ca_file, whether its certificate is for the name in the address, and whether it has expired"
 _WORDS = {
     ldap.SERVER_DOWN: "it can't be reached",
     ldap.TIMEOUT: "it does not answer in time",

@@ -157,7 +157,9 @@ def _probe(path: Path, timeout: float) -> None:
         if error.sqlite_errorcode & 0xFF in _NOT_ALLOWED:
             hint = "let this user write to the file and to its folder"
             raise ConfigurationError(f"{path} can't be opened: {error}", setting="store", hint=hint) from error
-        raise BackendUnavailable(f"{path} can't be read: {error}") from error
+        # SQLite makes a file beside it to read at all, and says no more where there is no room for that.
+        full = "; is the disk full?" if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR else ""
+        raise BackendUnavailable(f"{path} can't be read: {error}{full}") from error
 
 
 def _connect(path: Path, timeout: float) -> sqlite3.Connection:
