@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from ..config.values import nearest
 from ..errors import BackendError, ConfigurationError, RefusedError, UnknownTokenError
 from ..interfaces import TokenStore
 from ..issuance import is_live
@@ -61,6 +62,7 @@ def create(
     )
     _note_unknown_owner(invocation, owner)
     _note_unknown_upstream(invocation)
+    _note_unknown_limits(invocation, minted.token)
     _show_secret(invocation, minted, "Made")
 
 
@@ -227,6 +229,13 @@ def _note_unknown_upstream(invocation: Invocation) -> None:
     if upstreams and all(one.auth["kind"] == "pass" for one in upstreams):
         hint = "adopt one of its own, with 'patmiddleware token adopt'"
         terminal.note(f'Note: with auth = {{kind = "pass"}} the upstream gets this token, and knows it not: {hint}.')
+
+
+def _note_unknown_limits(invocation: Invocation, token: Token) -> None:
+    captures = invocation.policy.captures if invocation.policy is not None else frozenset(token.limits)
+    for name in sorted(token.limits.keys() - captures):
+        hint = nearest(name, captures) if captures else "none of them captures anything"
+        terminal.note(f"Note: no rule captures {name!r}, so that limit has the token refused nearly always; {hint}.")
 
 
 def _show_secret(invocation: Invocation, minted: Minted, verb: str) -> None:

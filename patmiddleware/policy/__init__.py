@@ -146,6 +146,11 @@ class Policy:
         """The paths that its presets are mounted at, in the order of the file; empty for the root."""
         return tuple("".join(f"/{segment}" for segment in spelling.mount) for spelling in self._spellings)
 
+    @property
+    def captures(self) -> frozenset[str]:
+        """What its rules take from paths, and limits of tokens may name."""
+        return frozenset(name for rule in self.rules for pattern in rule.patterns for name in pattern.names)
+
     def _mentioned(self, path: str) -> tuple[Rule, ...]:
         rules = {entry.rule.id: entry.rule for entry in self._matcher.entries(self.spell(path))}
         return tuple(rules.values())

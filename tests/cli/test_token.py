@@ -56,6 +56,18 @@ def test_create_notes_an_owner_whose_tokens_are_refused(place: Place) -> None:
     assert "zoe is not known to the directory" in unknown.stderr
 
 
+def test_create_notes_a_limit_that_no_rule_knows(place: Place) -> None:
+    """A misspelt one has the token refused nearly everywhere."""
+    made = [
+        place.run("token", "create", "--owner", "alice", "--name", "x", "--scopes", "read", "--limit", f"{name}=OPS")
+        for name in ("project", "projct")
+    ]
+
+    assert "captures" not in made[0].stderr
+    assert "no rule captures 'projct', so that limit has the token refused" in made[1].stderr
+    assert "did you mean 'project'?" in made[1].stderr
+
+
 REFUSED = {
     "unknown scope": (["--scopes", "reed"], 1, "did you mean 'read'?"),
     "too long a life": (["--scopes", "read", "--expires", "400d"], 1, "is too long"),
