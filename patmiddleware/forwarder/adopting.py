@@ -9,6 +9,7 @@ from ..interfaces import Caller, Strategy, Transport, UpstreamRequest, UpstreamR
 from ..model import Grant
 from . import target
 from .headers import value_of
+from .strategies.carrying import tell_taken
 
 # Jira says it in one place, Confluence in another, and all of Atlassian's servers in the last.
 _PLACES = (("/rest/api/2/myself", "name"), ("/rest/api/user/current", "username"))
@@ -49,6 +50,7 @@ def _asked(transport: Transport, upstream: str, path: str, strategy: Strategy, c
     try:
         if response.status in (401, 403) or value_of(response.headers, "x-ausername") == "anonymous":
             raise RefusedError(_REFUSED)
+        tell_taken(strategy, caller, response.status)
         return response.status, _read(response)
     finally:
         response.close()

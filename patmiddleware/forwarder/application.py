@@ -146,8 +146,7 @@ class Forwarder:
         for is_first in (True, False):
             response = self.transport.send(self.strategy.sign(exchange.request, caller))
             if not _is_refused(response):
-                if response.status < 500:  # else nobody may have looked at what it was signed with
-                    tell_taken(self.strategy, caller)
+                tell_taken(self.strategy, caller, response.status)
                 return response
             response.close()
             if not (is_first and self.strategy.refused(caller)):

@@ -135,6 +135,16 @@ def test_a_wrong_password_fails_once(place: Place, jira_server: JiraServer, kind
     assert "upstream /a    see below" in result.stdout
 
 
+def test_a_check_leaves_no_doubt_of_a_password(place: Place, jira_server: JiraServer, tmp_path: Path) -> None:
+    """What was taken is not noted as tried: whoever runs next need not prove it first."""
+    auth = BASIC.replace("}}", f'}}, state = "{tmp_path}"}}')
+    write(place, upstream(jira_server.url, auth))
+
+    place.json("check")
+
+    assert list(tmp_path.glob("login-*.json")) == []
+
+
 def test_the_breaker_is_heeded(place: Place, jira_server: JiraServer) -> None:
     """A password that was refused a moment ago is not tried again by the next check."""
     auth = WRONG.replace('"basic"', '"cookie"').replace("}}", '}, state = "."}')

@@ -12,8 +12,15 @@ def carrying(request: UpstreamRequest, name: str, value: str) -> UpstreamRequest
     return UpstreamRequest(request.method, request.target, (*others, (name, value)), request.body, request.length)
 
 
-def tell_taken(strategy: Strategy, caller: Caller) -> None:
-    """Tell a strategy that wants to hear it that the upstream took what it gave."""
+def tell_taken(strategy: Strategy, caller: Caller, status: int = 200) -> None:
+    """Tell a strategy that wants to hear it that the upstream took what it gave.
+
+    Args:
+        strategy: that signed the request.
+        caller: whose it was.
+        status: of the answer, where it was not looked at yet. From 500 on nothing is told: maybe nobody looked at who
+            asked.
+    """
     taken = getattr(strategy, "taken", None)
-    if taken is not None:
+    if taken is not None and status < 500:
         taken(caller)
