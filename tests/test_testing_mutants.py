@@ -508,13 +508,6 @@ class ListsLazily(MemoryStore):
         return iter(super().list(**filters))
 
 
-class GathersRecords(MemoryStore):
-    """Has all of them in memory before it gives the first."""
-
-    def records(self) -> Any:
-        return list(super().records())
-
-
 class ChainsTheRow(MemoryStore):
     """Says in the cause of a conflict what it could not write."""
 
@@ -542,7 +535,6 @@ STORES: list[Mutant] = [
     (ClearsItsPage, "test_a_page_in_hand_stays", ()),
     (RemembersPages, "test_a_page_in_hand_stays", ()),
     (ListsLazily, "test_a_page_in_hand_stays", ()),
-    (GathersRecords, "test_records_are_given_one_by_one", ()),
     (ChainsTheRow, "test_a_conflict_says_nothing_of_the_secret", ("t2",)),
     (ConflictsWhileItHandlesTheRow, "test_a_conflict_says_nothing_of_the_secret", ("t1",)),
     (FoldsLookups, "test_no_other_id_leads_to_a_record", ("T1",)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableSequence, Sequence
+from collections.abc import MutableSequence, Sequence
 from datetime import timedelta, timezone
 from typing import Any
 
@@ -316,13 +316,6 @@ class TokenStoreContract(StoreFirstUses, StoreKeeping, StoreSharing):
 
         assert all(isinstance(page, Sequence) for page in pages), "list() must give a sequence: its length counts"
         assert [list(page) for page in pages] == [wanted[:2], wanted[2:], []]
-
-    def test_records_are_given_one_by_one(self) -> None:
-        """``records`` gives an iterator: whoever moves tokens takes them as they come, for there may be millions."""
-        records = self.store_of(sample_token("a"), sample_token("b")).records()
-
-        assert isinstance(records, Iterator)
-        assert [token for token, _ in records] == [sample_token("a"), sample_token("b")]
 
     def test_ids_are_ordered_by_code_point(self) -> None:
         """No locale has a say, so that pages fit together everywhere."""
