@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from http.client import (
     BadStatusLine,
     HTTPException,
@@ -63,7 +63,7 @@ class StrictResponse(HTTPResponse):
             TimeoutError: when the whole of it is not there within the socket's timeout.
         """
         for _ in range(_INTERIM):
-            with self._in_time():
+            with _InTime(self._wire, self.fp.raw):
                 version, status, reason = _status(self.fp)
                 message = _message(self.fp)
             if not 100 <= status < 200 or status == _SWITCHED:
@@ -75,24 +75,6 @@ class StrictResponse(HTTPResponse):
         self.headers = self.msg = message
         self._frame()
 
-    @contextmanager
-    def _in_time(self) -> Iterator[None]:
-        """Have all reads together take no longer than the socket's timeout: bytes may come one by one."""
-        wire, raw, seconds = self._wire, self.fp.raw, self._wire.gettimeout()
-        if seconds is None:
-            yield
-            return
-        until, read = monotonic() + seconds, raw.readinto
-
-        def read_in_time(buffer: memoryview) -> int | None:
-            wire.settimeout(max(until - monotonic(), _NO_TIME))
-            return read(buffer)
-
-        raw.readinto = read_in_time  # type: ignore[method-assign]
-        yield
-        del raw.readinto
-        wire.settimeout(seconds)
-
     def _get_chunk_left(self) -> int | None:
         """Give the bytes that are left of a chunk, of the next one after its end; None: that was the last.
 
@@ -102,7 +84,7 @@ class StrictResponse(HTTPResponse):
         """
         if self.chunk_left:
             return self.chunk_left
-        with self._in_time():
+        with _InTime(self._wire, self.fp.raw):
             self.chunk_left = self._next_size() or None
         if self.chunk_left is None:
             self._close_conn()
@@ -149,6 +131,44 @@ class StrictResponse(HTTPResponse):
             return True
         self.fp.raw.readinto = _nothing  # type: ignore[method-assign]  # the buffer alone is asked: no system call
         return bool(self.fp.peek(1))
+
+
+class _InTime:
+    """Has all reads within take no longer than the socket's timeout together: bytes may come one by one.
+
+    Args:
+        wire: the socket.
+        raw: that reads from it.
+    """
+
+    __slots__ = ("_is_late", "_raw", "_read", "_seconds", "_until", "_wire")
+
+    def __init__(self, wire: socket.socket, raw: Any) -> None:  # Any: no type of Python's lets a method be put in
+        self._wire, self._raw, self._seconds = wire, raw, wire.gettimeout()
+
+    def __enter__(self) -> None:
+        if self._seconds is not None:
+            self._until, self._is_late, self._read = monotonic() + self._seconds, False, self._raw.readinto
+            self._raw.readinto = self._first
+
+    def _first(self, buffer: memoryview) -> int | None:
+        # Nearly always the only one: it has the socket's own timeout, which costs nothing.
+        self._raw.readinto = self._further
+        count: int | None = self._read(buffer)
+        return count
+
+    def _further(self, buffer: memoryview) -> int | None:
+        self._is_late = True
+        self._wire.settimeout(max(self._until - monotonic(), _NO_TIME))
+        count: int | None = self._read(buffer)
+        return count
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        if self._seconds is None or kind is not None:  # what went wrong ends the connection
+            return
+        del self._raw.readinto
+        if self._is_late:
+            self._wire.settimeout(self._seconds)
 
 
 def _nothing(buffer: object) -> None:
