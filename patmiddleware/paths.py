@@ -42,7 +42,7 @@ def judged_path(path_info: str, script_name: str = "", parameters: bool = False)
     if not path_info and script_name:
         return "/"
     if len(path_info) > LONGEST:
-        return _LONG
+        return AMBIGUOUS
     try:
         path = path_info.encode("latin-1").decode("utf-8")
     except UnicodeError:
@@ -79,4 +79,3 @@ def _agrees(raw: object, environ: Mapping[str, object], path_info: str) -> bool:
 
 
 AMBIGUOUS = Denied(Reason.AMBIGUOUS_PATH)
-_LONG = Denied(Reason.AMBIGUOUS_PATH, detail=f"The path is longer than {LONGEST} bytes. Send a shorter one.")

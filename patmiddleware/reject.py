@@ -65,7 +65,10 @@ ROWS: Mapping[Reason, Row] = {
     Reason.OWNER_INACTIVE: _INVALID,
     Reason.OWNER_MISMATCH: _INVALID,
     Reason.AMBIGUOUS_PATH: Row(
-        400, "ambiguous_path", "none", "The path can be read in more than one way. Send it without encoded separators."
+        400,
+        "ambiguous_path",
+        "none",
+        "The path can be read in more than one way, or is very long. Send it without encoded separators, and shorter.",
     ),
     Reason.METHOD: Row(400, "method", "none", "The method must be an upper-case token, such as GET."),
     Reason.INSUFFICIENT_SCOPE: Row(
