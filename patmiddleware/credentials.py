@@ -34,11 +34,17 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Unicode's class Cc
 _OWS = " \t"  # RFC 9110, section 5.6.3; str.strip() alone would eat other characters too
 _TAKEN = frozenset(
     {
-        *("HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_HOST", "HTTP_PROXY_AUTHORIZATION"),
+        "HTTP_AUTHORIZATION",
+        "HTTP_COOKIE",
+        "HTTP_HOST",
+        "HTTP_PROXY_AUTHORIZATION",
         # WSGI has no such keys: the header would never be seen.
-        *("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"),
+        "HTTP_CONTENT_TYPE",
+        "HTTP_CONTENT_LENGTH",
         # What these say is kept in records and logs.
-        *("HTTP_USER_AGENT", "HTTP_X_FORWARDED_FOR", "HTTP_X_REQUEST_ID"),
+        "HTTP_USER_AGENT",
+        "HTTP_X_FORWARDED_FOR",
+        "HTTP_X_REQUEST_ID",
     }
 )
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from time import time
 
 from .addresses import Addresses
 from .annotate import Environ
+from .backends.caching import told
 from .errors import BackendUnavailable, ConfigurationError
 from .interfaces import AccessPolicy
 from .model import Allowed, Denied, Grant, Reason, Request
@@ -162,8 +164,8 @@ class Rulebook:
     def _foreign(self, policy: AccessPolicy, grant: Grant | None, request: Request) -> Allowed | Denied:
         try:
             decision: object = policy.decide(grant, request)
-        except BackendUnavailable:
-            logger.exception("the policy can't be asked, so the request was refused")
+        except BackendUnavailable as outage:
+            told(outage, time())
             return Denied(Reason.UNAVAILABLE)
         except Exception:  # whatever a policy of the user's raises, what can't be judged is refused
             logger.exception("the policy raised an error, so the request was refused")

@@ -872,13 +872,16 @@ def test_own_policy_that_gives_no_decision_refuses(
 
 
 @pytest.mark.parametrize("missing", ["reject", "annotate"])
-def test_own_policy_that_can_not_be_asked_is_an_outage(world: World, missing: str) -> None:
-    """Whose policy asks somebody else may say that nothing can be said now: with a token and without, 503."""
-    gate = world.gate(policy=OwnPolicy(BackendUnavailable("down")), missing=missing)
+def test_own_policy_that_can_not_be_asked_is_an_outage(
+    world: World, missing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whose policy asks somebody else may say that nothing can be said now: 503, with a token or none, logged once."""
+    gate = world.gate(policy=OwnPolicy(BackendUnavailable(f"the policy sleeps ({missing})")), missing=missing)
 
     statuses = [call(gate, request("/", header)).status for header in (bearer(world.mint()), None)]
 
     assert (statuses, world.spy.environs) == ([503, 503], [])
+    assert caplog.messages == [f"requests are answered with 503: the policy sleeps ({missing})"]
 
 
 def test_own_policy_that_gives_no_decision_refuses_in_annotate(world: World) -> None:

@@ -26,9 +26,8 @@ from ..config import (
 )
 from ..config.values import SECRET
 from ..errors import ConfigurationError, Problem, RefusedError
-from ..interfaces import Denying, Directory, TokenReader, TokenStore
+from ..interfaces import AccessPolicy, Denying, Directory, TokenReader, TokenStore
 from ..issuer import Issuer
-from ..policy import Policy
 from ..tokens import DEFAULT_PREFIX
 from . import terminal
 from .upstream import Reach, reached
@@ -92,8 +91,10 @@ class Invocation:
         return self.config
 
     @cached_property
-    def policy(self) -> Policy | None:
+    def policy(self) -> AccessPolicy | None:
         """The policy, if there is one."""
+        if self.settings is not None:
+            return self.given.policy
         return policy_of(self.config)
 
     @cached_property
@@ -164,7 +165,7 @@ class Invocation:
     def issuer(self, *, create: bool = False) -> Issuer:
         """Give what makes and revokes tokens within the limits of the settings; ``create`` as for the store."""
         # First, so that no store is made where the policy is wrong.
-        policy = self.policy if self.settings is None else self.given.policy
+        policy = self.policy
         store = self.store(create=create)
         return Issuer(store, limits=self.config.issuer, policy=policy, audit=self.audit())
 

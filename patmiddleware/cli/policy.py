@@ -118,9 +118,10 @@ def set_policy(invocation: Invocation) -> Policy:
     Raises:
         RefusedError: when there is none.
     """
-    if invocation.policy is None:
+    rules = invocation.policy
+    if not isinstance(rules, Policy):
         raise RefusedError("no policy is set: write [policy] into the settings file, or name a policy file")
-    return invocation.policy
+    return rules
 
 
 def _request(rules: Policy, method: str, target: str, address: Address | None) -> Request:

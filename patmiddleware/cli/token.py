@@ -17,6 +17,7 @@ from ..interfaces import TokenStore
 from ..issuance import is_live
 from ..issuer import Issuer, tell
 from ..model import Minted, Secret, Token
+from ..policy import Policy
 from ..tokens import pattern
 from . import terminal
 from .invocation import Invocation, common, pass_invocation, program
@@ -232,7 +233,9 @@ def _note_unknown_upstream(invocation: Invocation) -> None:
 
 
 def _note_unknown_limits(invocation: Invocation, token: Token) -> None:
-    captures = invocation.policy.captures if invocation.policy is not None else frozenset(token.limits)
+    if not isinstance(invocation.policy, Policy):
+        return
+    captures = invocation.policy.captures
     for name in sorted(token.limits.keys() - captures):
         hint = nearest(name, captures) if captures else "none of them captures anything"
         terminal.note(f"Note: no rule captures {name!r}, so that limit has the token refused nearly always; {hint}.")

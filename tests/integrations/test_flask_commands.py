@@ -77,6 +77,16 @@ def test_the_applications_limits_hold(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "audit.jsonl").read_text())["event"] == "token.created"
 
 
+def test_the_policy_that_the_application_has_counts() -> None:
+    """It says whether a limit is known, though no settings name it."""
+    app = flask(policy=POLICY)
+
+    made = [run(app, *CREATE, "--limit", f"{name}=OPS") for name in ("project", "projct")]
+
+    assert [result.exit_code for result in made] == [0, 0]
+    assert ["no rule captures 'projct'" in result.stderr for result in made] == [False, True]
+
+
 def test_an_audit_on_the_standard_output_stays_out_of_the_answer(capfd: pytest.CaptureFixture[str]) -> None:
     """The secret alone stands there."""
     app = flask(audit="stdout")
