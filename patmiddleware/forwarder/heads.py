@@ -15,8 +15,9 @@ from http.client import (
     RemoteDisconnected,
     UnknownProtocol,
 )
-from time import monotonic
 from typing import Any, BinaryIO
+
+from .intime import InTime
 
 LINE = 65_536
 """Bytes of the longest line."""
@@ -34,7 +35,6 @@ _EMPTY = 204
 _SWITCHED = 101
 _KEPT = 11
 """The version that keeps connections, as :mod:`http.client` has it."""
-_NO_TIME = 1e-6  # seconds; none at all would mean "do not wait", which is no timeout
 _SHOWN = 80  # characters of a line that is none, in a message
 
 
@@ -51,6 +51,11 @@ class StrictResponse(HTTPResponse):
     A connection that brings more than the answer, or whose server contradicts itself, carries no other one.
     """
 
+    # What urllib3's pool sets, and logs, of an answer.
+    _pool: Any = None  # Any: its methods for connections are not public
+    _connection: Any = None
+    version_string, length_remaining = "HTTP/1.1", None
+
     def __init__(self, sock: socket.socket, *rest: Any, **more: Any) -> None:  # Any: as http.client has them
         super().__init__(sock, *rest, **more)
         self._wire = sock
@@ -63,7 +68,7 @@ class StrictResponse(HTTPResponse):
             TimeoutError: when the whole of it is not there within the socket's timeout.
         """
         for _ in range(_INTERIM):
-            with _InTime(self._wire, self.fp.raw):
+            with InTime(self._wire, self.fp.raw):
                 version, status, reason = _status(self.fp)
                 message = _message(self.fp)
             if not 100 <= status < 200 or status == _SWITCHED:
@@ -75,6 +80,15 @@ class StrictResponse(HTTPResponse):
         self.headers = self.msg = message
         self._frame()
 
+    def free(self, *, is_done: bool) -> None:
+        """Give the connection back to its pool, closed where something of the answer may still come over it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self.close()
+            if not is_done:
+                connection.close()
+            self._pool._put_conn(connection)
+
     def _get_chunk_left(self) -> int | None:
         """Give the bytes that are left of a chunk, of the next one after its end; None: that was the last.
 
@@ -84,7 +98,7 @@ class StrictResponse(HTTPResponse):
         """
         if self.chunk_left:
             return self.chunk_left
-        with _InTime(self._wire, self.fp.raw):
+        with InTime(self._wire, self.fp.raw):
             self.chunk_left = self._next_size() or None
         if self.chunk_left is None:
             self._close_conn()
@@ -113,8 +127,8 @@ class StrictResponse(HTTPResponse):
         self.will_close = doubtful or self._check_close()  # type: ignore[attr-defined]
         if self.status in BODILESS or self._method == "HEAD":  # type: ignore[attr-defined]
             self.chunked, self.length = False, 0
-        elif not self.chunked and _LENGTH.fullmatch(stated):
-            self.length = int(stated)
+        elif not self.chunked and _LENGTH.fullmatch(first := stated.partition(",")[0].strip(" \t")):
+            self.length = int(first)
         elif not self.chunked:
             self.will_close = True
 
@@ -131,44 +145,6 @@ class StrictResponse(HTTPResponse):
             return True
         self.fp.raw.readinto = _nothing  # type: ignore[method-assign]  # the buffer alone is asked: no system call
         return bool(self.fp.peek(1))
-
-
-class _InTime:
-    """Has all reads within take no longer than the socket's timeout together: bytes may come one by one.
-
-    Args:
-        wire: the socket.
-        raw: that reads from it.
-    """
-
-    __slots__ = ("_is_late", "_raw", "_read", "_seconds", "_until", "_wire")
-
-    def __init__(self, wire: socket.socket, raw: Any) -> None:  # Any: no type of Python's lets a method be put in
-        self._wire, self._raw, self._seconds = wire, raw, wire.gettimeout()
-
-    def __enter__(self) -> None:
-        if self._seconds is not None:
-            self._until, self._is_late, self._read = monotonic() + self._seconds, False, self._raw.readinto
-            self._raw.readinto = self._first
-
-    def _first(self, buffer: memoryview) -> int | None:
-        # Nearly always the only one: it has the socket's own timeout, which costs nothing.
-        self._raw.readinto = self._further
-        count: int | None = self._read(buffer)
-        return count
-
-    def _further(self, buffer: memoryview) -> int | None:
-        self._is_late = True
-        self._wire.settimeout(max(self._until - monotonic(), _NO_TIME))
-        count: int | None = self._read(buffer)
-        return count
-
-    def __exit__(self, kind: object, *rest: object) -> None:
-        if self._seconds is None or kind is not None:  # what went wrong ends the connection
-            return
-        del self._raw.readinto
-        if self._is_late:
-            self._wire.settimeout(self._seconds)
 
 
 def _nothing(buffer: object) -> None:

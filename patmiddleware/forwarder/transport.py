@@ -6,13 +6,14 @@ import os
 import re
 import ssl
 import threading
-from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPResponse
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError, UpstreamError, UpstreamTimeout
-from ..interfaces import Headers, UpstreamRequest, UpstreamResponse
+from ..interfaces import UpstreamRequest, UpstreamResponse
 from .heads import StrictResponse
+from .response import PooledResponse, in_words
 
 try:
     import urllib3
@@ -33,15 +34,12 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse, HTTPConnectionPool
+    from urllib3 import HTTPConnectionPool
 
-PIECE = 65_536
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))  # RFC 9110, section 9.2.2
 _ADDED = ("User-Agent", "Accept-Encoding")  # by urllib3, where they are missing
 _NEVER = urllib3.Retry(False, redirect=False)
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
-_LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
-_FRAMING = ("content-length", "transfer-encoding")
 _FINGERPRINT = re.compile(r"(?:[0-9a-f]{2}:?){31}[0-9a-f]{2}", re.IGNORECASE)
 
 
@@ -106,7 +104,7 @@ class PooledTransport:
         while True:
             self._here.connected = False
             try:
-                return _Answer(self._sent(request), self._shown)
+                return PooledResponse(self._sent(request), self._shown)
             except ProtocolError as error:
                 # Over a connection that was just made the server had the request, and may have done what it says.
                 if not again or self._here.connected or _timed_out(error):
@@ -120,14 +118,14 @@ class PooledTransport:
         for pool in [self._pools.pop(pid) for pid in list(self._pools)]:
             pool.close()
 
-    def _sent(self, request: UpstreamRequest) -> BaseHTTPResponse:
+    def _sent(self, request: UpstreamRequest) -> StrictResponse:
         headers = dict(request.headers)
         for name in _ADDED:
             if name not in headers:
                 headers[name] = SKIP_HEADER
         if request.length is not None and request.body is not None and not isinstance(request.body, bytes):
             headers["Content-Length"] = str(request.length)
-        return self._pool().urlopen(
+        answer: Any = self._pool().urlopen(
             request.method,
             self._prefix + request.target,
             body=request.body,
@@ -139,6 +137,7 @@ class PooledTransport:
             assert_same_host=False,
             pool_timeout=self._waiting,  # type: ignore[arg-type]  # parts of a second are good as well
         )
+        return answer  # type: ignore[no-any-return]  # what Patient.getresponse gives
 
     def _pool(self) -> HTTPConnectionPool:
         pid = os.getpid()
@@ -165,49 +164,12 @@ class PooledTransport:
         if _timed_out(error):
             return UpstreamTimeout(f"{self._shown} takes too long")
         if isinstance(error, SSLError):
-            return UpstreamError(f"{self._shown} can't be trusted: {_words(error)}")
+            return UpstreamError(f"{self._shown} can't be trusted: {in_words(error)}")
         if isinstance(error, ProxyError):
-            return UpstreamError(f"the proxy to {self._shown} does not let us through: {_words(error)}")
+            return UpstreamError(f"the proxy to {self._shown} does not let us through: {in_words(error)}")
         if isinstance(error, NewConnectionError):
-            return UpstreamError(f"{self._shown} can't be reached: {_words(error)}")
-        return UpstreamError(f"{self._shown} broke off: {_words(error)}")
-
-
-class _Answer:
-    """An answer, once its headers are there."""
-
-    def __init__(self, raw: BaseHTTPResponse, shown: str) -> None:
-        self._raw, self._shown = raw, shown
-        self.status, self.reason = raw.status, raw.reason or ""
-        try:
-            self.headers: Headers = _framed(list(raw.headers.iteritems()))
-        except UpstreamError:
-            raw.close()
-            raw.release_conn()
-            raise
-
-    def stream(self) -> Iterator[bytes]:
-        try:
-            yield from self._pieces()
-        except ReadTimeoutError as error:
-            raise UpstreamTimeout(f"{self._shown} stopped in the middle of its answer") from error
-        except (HTTPError, OSError) as error:
-            raise UpstreamError(f"{self._shown} broke off in the middle of its answer: {_words(error)}") from error
-
-    def _pieces(self) -> Iterator[bytes]:
-        raw = self._raw
-        # As it comes: stream() would wait until a whole piece is full.
-        while piece := raw.read1(PIECE, decode_content=False):
-            yield piece
-            if raw.length_remaining == 0:  # asking once more would cost as much again
-                return
-
-    def close(self) -> None:
-        if self._raw.connection is None:  # all of it was read: it is back in the pool
-            return
-        # Closed first, where something is left: back in the pool it is made anew.
-        self._raw.close()
-        self._raw.release_conn()
+            return UpstreamError(f"{self._shown} can't be reached: {in_words(error)}")
+        return UpstreamError(f"{self._shown} broke off: {in_words(error)}")
 
 
 def _timed_out(error: HTTPError) -> bool:
@@ -215,28 +177,6 @@ def _timed_out(error: HTTPError) -> bool:
     if isinstance(error, ConnectTimeoutError | ReadTimeoutError) and not isinstance(error, NewConnectionError):
         return True
     return isinstance(error, ProtocolError) and any(isinstance(item, TimeoutError) for item in error.args)
-
-
-def _framed(headers: Headers) -> Headers:
-    """Give an answer's headers with one length at the most, which is that of what is read (RFC 9112, section 6.3).
-
-    Raises:
-        UpstreamError: when the body's end could be looked for in more than one place.
-    """
-    framing = [pair for pair in headers if pair[0].lower() in _FRAMING]
-    if not framing or (framing[0][0].lower() == "content-length" and _is_length(framing)):
-        return headers  # as nearly every answer has it
-    codings = [value.lower() for name, value in headers if name.lower() == "transfer-encoding"]
-    stated = [value for name, value in headers if name.lower() == "content-length"]
-    lengths = {part.strip(" \t") for value in stated for part in value.split(",")}
-    if codings not in ([], ["chunked"]) or len(lengths) > 1 or not all(map(_LENGTH.fullmatch, lengths)):
-        raise UpstreamError("the upstream does not say in one way where its answer ends")
-    others = [pair for pair in headers if pair[0].lower() != "content-length"] if stated else headers
-    return others if codings or not lengths else [*others, ("Content-Length", lengths.pop())]
-
-
-def _is_length(framing: Headers) -> bool:
-    return len(framing) == 1 and _LENGTH.fullmatch(framing[0][1]) is not None
 
 
 def _patient(kind: Any, seconds: float, here: threading.local) -> Any:  # Any: of urllib3
@@ -256,6 +196,11 @@ def _patient(kind: Any, seconds: float, here: threading.local) -> Any:  # Any: o
             super().connect()
             # Else it would stay what connecting may take, for whatever is sent first.
             self.sock.settimeout(seconds)
+
+        def getresponse(self) -> HTTPResponse:
+            # Not urllib3's: it wraps the answer once more, which takes as long as reading all of a small one.
+            self.sock.settimeout(self.timeout)
+            return HTTPConnection.getresponse(self)
 
     return Patient
 
@@ -302,16 +247,3 @@ def _trust(ca_file: str | os.PathLike[str] | None, fingerprint: str | None) -> d
     if ca_file is None:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # the very certificate is known
     return {"ssl_context": context, "assert_fingerprint": fingerprint}
-
-
-def _words(error: Exception) -> str:
-    """Give the innermost cause in a few words."""
-    inner = [item for item in (*error.args, error.__cause__, error.__context__) if isinstance(item, Exception)]
-    for cause in (*inner, error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return cause.verify_message
-        if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
-            return "it does not speak TLS there (write http://, or the port that does)"
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-    return _words(inner[0]) if inner and inner[0] is not error else type(error).__name__

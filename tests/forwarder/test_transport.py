@@ -85,8 +85,10 @@ def test_a_body_has_one_framing(body: list[bytes] | bytes | None, length: int | 
 
 
 def test_connections_are_kept() -> None:
-    """Also after answers without a body."""
-    answers = iter([OK, b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", OK])
+    """Also after answers without a body, and those whose length is said twice: nobody waits for the end then."""
+    twice = b"HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok"
+    bodiless = [b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"]
+    answers = iter([twice, *bodiless, OK])
 
     def script(connection: socket.socket, number: int) -> None:
         while server.take(connection):
@@ -97,6 +99,18 @@ def test_connections_are_kept() -> None:
         got = [read(transport.send(get(method=method))) for method in ("GET", "DELETE", "HEAD", "GET")]
 
         assert (got, server.connections) == ([b"ok", b"", b"", b"ok"], 1)
+
+
+def test_an_answer_is_read_to_its_end_though_the_transport_was_closed() -> None:
+    """And its connection is closed then, and not kept."""
+    with upstream(OK) as server:
+        transport = PooledTransport(server.url)
+        response = transport.send(get())
+        transport.close()
+
+        assert read(response) == b"ok"
+        read(transport.send(get()))
+        assert server.connections == 2
 
 
 def test_an_answer_that_is_not_read_frees_its_place() -> None:
@@ -148,7 +162,10 @@ def test_a_stale_connection_is_replaced(stale: Upstream, method: str) -> None:
     transport = PooledTransport(stale.url)
     read(transport.send(get()))
 
-    assert transport.send(get(method=method, body=b"abc")).status == 200
+    answer = transport.send(get(method=method, body=b"abc"))
+    read(answer)
+
+    assert answer.status == 200
     assert len(stale.requests) == 3
 
 
@@ -199,7 +216,7 @@ def test_it_is_tried_twice_and_not_more() -> None:
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n", "broke off"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "broke off"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nab\r\n0\r\n\r\n", "broke off"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 3, 4\r\n\r\nabcd", "broke off"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3, 4\r\n\r\nabcd", "in one way where"),
     ],
 )
 def test_an_answer_that_is_not_whole_is_no_answer(answer: bytes, words: str) -> None:

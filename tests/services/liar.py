@@ -99,9 +99,6 @@ class Liar:
                 with suppress(OSError):
                     outer.script(self.request)
 
-            def finish(self) -> None:
-                outer._open.discard(self.request)
-
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
             allow_reuse_address = True
@@ -109,6 +106,7 @@ class Liar:
             def shutdown_request(self, request: Any) -> None:
                 # Without a word: an orderly end would come before a reset.
                 self.close_request(request)
+                outer._open.discard(request)
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
