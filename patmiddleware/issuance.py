@@ -145,8 +145,9 @@ def is_live(token: Token, now: datetime) -> bool:
 
 
 def was_dead(token: Token, moment: datetime) -> bool:
-    """Say whether a token was revoked or expired before a time."""
-    ended = earliest(token.expires, token.revoked.at if token.revoked is not None else None)
+    """Say whether a token was revoked or expired before a time; what denies another issuer's, whether it expired."""
+    revoked = None if token.revoked is None or token.is_denial else token.revoked.at
+    ended = earliest(token.expires, revoked)
     return ended is not None and ended < moment
 
 

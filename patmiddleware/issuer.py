@@ -291,6 +291,7 @@ class Issuer:
         """Forget tokens that were dead before a time (aware), once all of their family were.
 
         Until then a token that was rotated out is kept, so that its secret is still known for one when it is shown.
+        What says that a token of another issuer is revoked is kept until that one expires.
 
         Returns:
             The ids of the forgotten tokens.

@@ -25,6 +25,8 @@ RESERVED = "patmiddleware."
 """What the names of attributes begin with that only this package sets."""
 SESSION: Mapping[str, str] = MappingProxyType({f"{RESERVED}kind": "session"})
 """The attribute that makes a token a session."""
+DENIAL = "denied"
+"""The kind, at the front of its id, of a record that says that a token which was issued elsewhere is revoked here."""
 
 
 class Secret:
@@ -253,6 +255,11 @@ class Token:
     def is_session(self) -> bool:
         """Whether it is a session: good as a cookie alone, as which nothing else is good."""
         return SESSION.items() <= self.attributes.items()
+
+    @property
+    def is_denial(self) -> bool:
+        """Whether it is no token, but says that one which was issued elsewhere is revoked: without it, that is good."""
+        return self.id.startswith(f"{DENIAL}-")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Callable
@@ -278,7 +279,9 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
         ],
     ),
     "a secret from nowhere": (
-        STORE + "peppers = [{env = 'UNSET'}, {env = 'EMPTY'}, {file = 'missing'}, {env = 'A', file = 'B'}]",
+        STORE
+        + "peppers = [{env = 'UNSET'}, {env = 'EMPTY'}, {file = 'missing'}, {env = 'A', file = 'B'},"
+        "{env = 'LATIN'}, {file = '/'}, {file = '\\u0000'}]".replace("'\\u0000'", '"\\u0000"'),
         [
             ("PAT-E108", "store.peppers[0]", "the environment variable UNSET is not set", "set it: export UNSET=…"),
             ("PAT-E108", "store.peppers[1]", "the environment variable EMPTY is empty", "set it: export EMPTY=…"),
@@ -289,12 +292,34 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
                 "a secret must come from the environment or from a file",
                 'write {env = "NAME"} or {file = "PATH"}',
             ),
+            (
+                "PAT-E108",
+                "store.peppers[4]",
+                "the environment variable LATIN is not UTF-8 text",
+                "set it: export LATIN=…",
+            ),
+            ("PAT-E108", "store.peppers[5]", "/ can't be read: it is no plain file", ""),
+            ("PAT-E108", "store.peppers[6]", "/nowhere/\0 can't be read: no file has this name", ""),
         ],
     ),
     "a time without its zone": (
         STORE + "[directory]\nurl='static:o.toml'\n"
         "[passwords]\npaths=['/**']\nowners=['a']\nscopes=['r']\nuntil=2027-01-31T10:00:00",
         [("PAT-E105", "passwords.until", "2027-01-31T10:00:00 has no time zone", "put a Z behind it for UTC")],
+    ),
+    "a time that no clock shows in UTC": (
+        STORE + "[directory]\nurl='static:o.toml'\n"
+        "[passwords]\npaths=['/**']\nowners=['a']\nscopes=['r']\nuntil=0001-01-01T00:00:00+23:00",
+        [("PAT-E105", "passwords.until", "0001-01-01T00:00:00+23:00 is before or after all times in UTC", "")],
+    ),
+    "numbers of many digits": (
+        STORE
+        + f"timeout = 1{'0' * 400}\n[issuer]\nmaximum_per_owner = 0x{'f' * 5000}\ndefault_lifetime = 1{'0' * 400}",
+        [
+            ("PAT-E105", "store.timeout", "must be from 0 to 100 years, not a number of many digits", ""),
+            ("PAT-E105", "issuer.maximum_per_owner", "must be from 1 to 1000000, not a number of many digits", ""),
+            ("PAT-E105", "issuer.default_lifetime", "must be from 0 to 100 years, not a number of many digits", ""),
+        ],
     ),
     "a time in quotes": (
         STORE + "[directory]\nurl='static:o.toml'\n"
@@ -517,7 +542,7 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
 @pytest.mark.parametrize(("text", "problems"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_told_with_place_value_and_hint(text: str, problems: list[tuple[str, str, str, str]]) -> None:
     """Each problem has its id, the setting, what is wrong with the value, and a hint; all come at once."""
-    config = read(text, EMPTY="", SHORT="hunter2")
+    config = read(text, EMPTY="", SHORT="hunter2", LATIN="hunter2-hunter2-hunter2-\udcfc")
 
     assert told(config) == problems
 
@@ -687,6 +712,16 @@ def test_a_secret_file_loses_its_last_line_break(tmp_path: Path) -> None:
     config = Config.from_dict(given, tmp_path / "patmiddleware.toml")
 
     assert (config.problems(), config.warnings, config.store.peppers) == ((), (), (PEPPER,))
+
+
+def test_a_secret_is_not_waited_for_at_a_pipe(tmp_path: Path) -> None:
+    """A pipe that nobody writes to is told as a problem, rather than waited for without end."""
+    os.mkfifo(tmp_path / "pepper")
+    given = {"store": {"url": "memory:", "peppers": [{"file": "pepper"}]}}
+
+    [problem] = Config.from_dict(given, tmp_path / "patmiddleware.toml").problems()
+
+    assert (problem.id, problem.message) == ("PAT-E108", f"{tmp_path / 'pepper'} can't be read: it is no plain file")
 
 
 def test_a_secret_file_that_all_may_read_draws_a_warning(tmp_path: Path) -> None:

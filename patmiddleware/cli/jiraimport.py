@@ -18,6 +18,7 @@ from ..errors import BackendError, ConfigurationError, RefusedError
 from ..interfaces import Directory, Redigesting, TokenStore
 from ..issuance import KnownScopes
 from ..issuer import tell
+from ..lineage import Lineage
 from ..model import Owner, Token
 from ..moving.jira import Fate, Judged, Terms, judge, write
 from ..moving.jirarows import Row, Users, rows_in, users_in
@@ -88,7 +89,8 @@ def import_tokens(
     rows, known_users = _read(source, users, schema)
     store = _store(invocation, dry_run)
     people = _People(invocation.directory)
-    terms = Terms(known_users, rules, people.groups, datetime.now(UTC), zone, invocation.config.issuer, shorten)
+    now, limits = datetime.now(UTC), invocation.config.issuer
+    terms = Terms(known_users, rules, people.groups, now, zone, limits, shorten, _living(store, now))
     judged = list(_judged(rows, terms, (lambda id: None) if store is None else store.get))
     if not dry_run and store is not None:
         _write(invocation, store, judged)
@@ -134,6 +136,14 @@ def _store(invocation: Invocation, dry_run: bool) -> TokenStore | None:
     if not getattr(store, "foreign", True):
         raise RefusedError("the store takes tokens of our own form only: set foreign = true in [store]")
     return store
+
+
+def _living(store: TokenStore | None, now: datetime) -> Callable[[str], int]:
+    """Give what counts the live tokens of an owner."""
+    if store is None:
+        return lambda owner: 0
+    lineage = Lineage(store, lambda: now)
+    return cache(lambda owner: len(lineage.heads(owner)))
 
 
 def _judged(rows: Sequence[Row], terms: Terms, known: Callable[[str], Token | None]) -> Sequence[Judged]:

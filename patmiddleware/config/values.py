@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from difflib import get_close_matches
+from errno import EINVAL
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
@@ -122,8 +123,13 @@ _KINDS: Mapping[type, str] = {
 }  # fmt: skip
 
 
+_INTEGER_BITS = 64  # TOML, "Integer": more need not be taken
+
+
 def shown(value: object) -> str:
     """Give a value as a message may show it: short, on one line, with the kind of what has no short form."""
+    if isinstance(value, int) and value.bit_length() > _INTEGER_BITS:  # Python may refuse to write it out
+        return "a number of many digits"
     if isinstance(value, str | int | float | date | time):
         text = repr(value) if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
         return text if len(text) <= 60 else f"{text[:57]}…"
@@ -166,7 +172,7 @@ def whole(low: int, high: int) -> Reader[int]:
         if isinstance(value, bool) or not isinstance(value, int):
             raise _wrong_kind(value, place, "a whole number")
         if not low <= value <= high:
-            raise place.problem(BAD_VALUE, f"must be from {low} to {high}, not {value}")
+            raise place.problem(BAD_VALUE, f"must be from {low} to {high}, not {shown(value)}")
         return value
 
     return read
@@ -241,12 +247,12 @@ def seconds(value: object, place: Place) -> float:
     """Read a duration: a number of seconds, or ``"30m"``; from 0 to 100 years."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise _wrong_kind(value, place, 'a duration such as "12h"')
-    length = parse_duration(value) if isinstance(value, str) else float(value)
+    length = parse_duration(value) if isinstance(value, str) else value
     if length is None:
         raise place.problem(BAD_VALUE, f"{shown(value)} is no duration", 'write "90s", "30m", "12h", "365d" or "2w"')
     if not 0 <= length <= LONGEST:  # nor is "not a number"
         raise place.problem(BAD_VALUE, f"must be from 0 to 100 years, not {shown(value)}")
-    return length
+    return float(length)
 
 
 def lifetime(value: object, place: Place) -> timedelta | None:
@@ -264,7 +270,10 @@ def moment(value: object, place: Place) -> datetime:
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise place.problem(BAD_VALUE, f"{value.isoformat()} has no time zone", "put a Z behind it for UTC")
-        return value.astimezone(UTC)
+        try:
+            return value.astimezone(UTC)
+        except OverflowError:
+            raise place.problem(BAD_VALUE, f"{value.isoformat()} is before or after all times in UTC") from None
     if isinstance(value, date):
         return datetime.combine(value, time(), UTC)
     raise place.problem(WRONG_TYPE, f"must be a day or a time, not {shown(value)}", "write 2027-01-31, without quotes")
@@ -301,19 +310,28 @@ def secret(value: object, place: Place) -> str:
     raise place.problem(WRONG_TYPE, "a secret must come from the environment or from a file", hint)
 
 
+_HALF = re.compile("[\ud800-\udfff]")  # what Python makes of a byte of the environment that is no UTF-8
+
+
 def _from_environ(name: str, place: Place) -> str:
-    if found := place.environ.get(name):
+    if (found := place.environ.get(name)) and not _HALF.search(found):
         return found
-    state = "empty" if name in place.environ else "not set"
+    state = "not UTF-8 text" if found else "empty" if name in place.environ else "not set"
     raise place.problem(SECRET, f"the environment variable {name} is {state}", f"set it: export {name}=…")
 
 
 def _from_file(file: Path, place: Place) -> str:
     try:
         mode = file.stat().st_mode
+        if not stat.S_ISREG(mode):  # a pipe would be waited for without end, and gives its content once
+            raise OSError(EINVAL, "it is no plain file")
         found = file.read_text("utf-8").removesuffix("\n").removesuffix("\r")
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        why = (
+            "it is not UTF-8 text"
+            if isinstance(error, UnicodeError)
+            else getattr(error, "strerror", "no file has this name")
+        )
         raise place.problem(SECRET, f"{file} can't be read: {why}") from None
     if not found:
         raise place.problem(SECRET, f"{file} is empty")

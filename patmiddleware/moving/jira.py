@@ -68,8 +68,9 @@ class Terms:
         groups_of: gives the groups of an owner, where a rule asks.
         now: aware; what expired before is left out.
         zone: of times that name none.
-        limits: how long a token may live.
+        limits: how long a token may live, and how many an owner may have.
         shorten: whether a token that lives longer gets the longest life instead; else it is refused.
+        living: gives how many live tokens an owner has in the store, where the limits ask.
     """
 
     users: Users
@@ -79,6 +80,7 @@ class Terms:
     zone: tzinfo = UTC
     limits: IssuerLimits = field(default_factory=IssuerLimits)
     shorten: bool = False
+    living: Callable[[str], int] = lambda owner: 0
 
 
 def judge(rows: Sequence[Row], terms: Terms, known: Callable[[str], Token | None]) -> Iterator[Judged]:
@@ -93,12 +95,16 @@ def judge(rows: Sequence[Row], terms: Terms, known: Callable[[str], Token | None
     """
     numbers = Counter(row.token_id for row in rows)
     hashes = Counter(row.hashed for row in rows)
+    new: Counter[str] = Counter()
     for row in rows:
         try:
             _check_form(row)
             if numbers[row.token_id] > 1 or hashes[row.hashed] > 1:
                 raise RefusedError("its TOKEN_ID or its HASHED_TOKEN stands in another row, too")
-            yield _judged(row, terms, known)
+            one = _judged(row, terms, known)
+            if one.fate is Fate.NEW and one.token is not None:
+                _check_number(one.token.owner, new, terms)
+            yield one
         except RefusedError as refusal:
             yield Judged(row, Fate.REFUSED, why=str(refusal))
 
@@ -110,6 +116,14 @@ def _check_form(row: Row) -> None:
         raise RefusedError("its TOKEN_ID is not twelve digits")
     if not _HASH.fullmatch(row.hashed):
         raise RefusedError("its HASHED_TOKEN is none: {PKCS5S2} and 64 characters of base64")
+
+
+def _check_number(owner: str, new: Counter[str], terms: Terms) -> None:
+    """Count one more new token of an owner, if there may be one more."""
+    most = terms.limits.maximum_per_owner
+    if most is not None and terms.living(owner) + new[owner] >= most:
+        raise RefusedError(f"{owner!r} may have {most} live tokens: revoke some in Jira or here, or allow for more")
+    new[owner] += 1
 
 
 def _judged(row: Row, terms: Terms, known: Callable[[str], Token | None]) -> Judged:

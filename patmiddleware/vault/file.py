@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from typing import BinaryIO
 
 from ..backends.file import disk
 from ..backends.file.forks import hold_while_forking
@@ -23,8 +24,6 @@ from .lines import Kept
 from .rows import Sealed
 
 _LONGEST_HEADER = 1000
-# What is no plain file must not be waited for; Windows knows the last one only.
-_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class FileRows:
@@ -92,20 +91,22 @@ class FileRows:
         """
         with self._reading, self._told("read"):
             try:
-                handle = os.open(self.path, os.O_RDONLY | _AT_ONCE)
+                with open(self.path, "rb", opener=_opened) as stream:
+                    return self._read(stream)
             except FileNotFoundError:
                 return self._nothing("it is gone")
-            with open(handle, "rb") as stream:
-                found = os.fstat(handle)
-                _check(self.path, found)
-                if not found.st_size:
-                    return self._nothing("it is empty")
-                header = stream.readline(_LONGEST_HEADER)
-                # The header says more than size and times do: two files may be made within one tick of the clock, and
-                # the second where the first one was.
-                if header != self._header:
-                    self._rows, self._header = lines.read(header, stream.read()), header
-            return self._rows
+
+    def _read(self, stream: BinaryIO) -> Kept:
+        found = os.fstat(stream.fileno())
+        _check(self.path, found)
+        if not found.st_size:
+            return self._nothing("it is empty")
+        header = stream.readline(_LONGEST_HEADER)
+        # The header says more than size and times do: two files may be made within one tick of the clock, and the
+        # second where the first one was.
+        if header != self._header:
+            self._rows, self._header = lines.read(header, stream.read()), header
+        return self._rows
 
     def _nothing(self, why: str) -> Kept:
         # To take it for an empty vault would tell everybody to connect again, and lose the others with the first one.
@@ -135,6 +136,11 @@ class FileRows:
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise BackendUnavailable(f"the vault {self.path} can't be {what}: {why}") from error
+
+
+def _opened(path: str, flags: int) -> int:
+    # What is no plain file must not be waited for.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _check(path: Path, found: os.stat_result) -> None:

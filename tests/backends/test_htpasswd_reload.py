@@ -214,6 +214,27 @@ def test_a_bad_file_is_an_outage_until_it_is_mended(
 
 
 @pytest.mark.parametrize("spoil", BAD.values(), ids=BAD)
+def test_a_bad_file_leaves_nothing_open(spoil: Callable[[Path], object], path: Path) -> None:
+    """It is looked at again and again, for hours perhaps: the process must not run out of files."""
+    directory = HtpasswdDirectory(path, reload=0)
+    spoil(path)
+    free = lowest_free()
+
+    for _ in range(20):
+        with pytest.raises(BackendUnavailable):
+            directory.find("alice")
+
+    assert lowest_free() - free < 20
+
+
+def lowest_free() -> int:
+    """Give the number that the next open file of this process gets."""
+    number = os.dup(0)
+    os.close(number)
+    return number
+
+
+@pytest.mark.parametrize("spoil", BAD.values(), ids=BAD)
 def test_a_bad_file_is_refused_at_construction(spoil: Callable[[Path], object], path: Path) -> None:
     """Before anything is served."""
     spoil(path)

@@ -40,6 +40,7 @@ from patmiddleware.backends.jwt import JWTReader
 from patmiddleware.backends.memory import MemoryStore
 from patmiddleware.errors import BackendUnavailable, ConfigurationError, RefusedError, UnknownTokenError
 from patmiddleware.interfaces import Checkable, Revisioned, TokenReader
+from patmiddleware.issuer import Issuer
 from patmiddleware.model import Revocation, Secret, Token
 from patmiddleware.testing import (
     NOON,
@@ -527,6 +528,22 @@ def test_store_keeps_no_secret_and_no_id_of_the_issuer(denying: tuple[JWTReader,
     assert record.id.startswith("denied-")
     assert record.attributes == {"iss": ISSUER, "token_id": "t1"}
     assert (record.owner, record.expires) == ("alice", NOON + timedelta(seconds=3600))
+
+
+def test_what_is_revoked_here_stays_so_when_dead_tokens_are_forgotten(denying: tuple[JWTReader, FlakyStore]) -> None:
+    """A record that says so is kept until the token expires, or for ever where nobody knows when that is."""
+    reader, store = denying
+    reader.revoke(Secret(issued()))
+    unending = reader.revoke_id("t2", owner="alice")
+    issuer = Issuer(store, clock=lambda: (NOON + timedelta(seconds=3599)).timestamp())
+
+    assert issuer.purge(NOON + timedelta(seconds=3599)) == ()
+    assert found(reader, issued()).revoked is not None  # type: ignore[union-attr]
+
+    later = Issuer(store, clock=lambda: (NOON + timedelta(days=1)).timestamp())
+    assert len(later.purge(NOON + timedelta(days=1))) == 1
+    assert unending.revoked is not None
+    assert found(reader, issued(jti="t2")).revoked == unending.revoked  # type: ignore[union-attr]
 
 
 def test_another_signature_of_a_revoked_token_is_revoked(reading: Making) -> None:

@@ -167,6 +167,19 @@ UNUSABLE = [
 ]
 
 
+def test_pipe_in_the_place_of_the_file_is_not_waited_for(tmp_path: Path) -> None:
+    """It is an outage where it comes later, and refused at the start: nothing may hang on it."""
+    file = key_file(tmp_path, ONE)
+    reader = reader_at(file)
+    file.unlink()
+    os.mkfifo(file, 0o600)
+
+    with pytest.raises(BackendUnavailable, match="it is no file"):
+        found(reader, issued())
+    with pytest.raises(ConfigurationError, match="it is no file"):
+        reader_at(file)
+
+
 # Numbers for names: some of the keys are made anew for each process.
 @pytest.mark.parametrize(("text", "message"), UNUSABLE, ids=range(len(UNUSABLE)))
 def test_file_that_can_not_be_used_is_refused(tmp_path: Path, text: bytes, message: str) -> None:

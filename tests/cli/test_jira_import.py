@@ -189,6 +189,19 @@ def test_the_longest_life_of_the_settings_holds(place: Place) -> None:
     assert place.json("token", "show", "jira-000000000001")["token"]["expires"] is not None
 
 
+def test_the_number_of_the_settings_holds(place: Place) -> None:
+    """A token beyond what an owner may have is refused, with those that live here counted."""
+    settings = place.folder / "patmiddleware.toml"
+    settings.write_text(settings.read_text().replace("[issuer]", "[issuer]\nmaximum_per_owner = 2"))
+    place.run("token", "create", "--owner", "alice", "--name", "here", "--scopes", "read")
+
+    result = place.run(*command(place, "--scopes", "read", rows=GOOD))
+
+    assert result.exit_code == 1
+    assert "'alice' may have 2 live tokens" in result.stdout
+    assert "Imported 1 token; 0 there already, 0 expired, 1 refused." in result.stdout
+
+
 def test_the_audit_hears_of_each(place: Place) -> None:
     """As of any token that is made."""
     place.run(*command(place, "--scopes", "read", rows=GOOD))

@@ -17,6 +17,7 @@ from patmiddleware.errors import BackendUnavailable, RefusedError
 from patmiddleware.interfaces import Change, Transactional
 from patmiddleware.issuance import IssuerLimits
 from patmiddleware.issuer import Issuer
+from patmiddleware.lineage import Lineage
 from patmiddleware.model import Digest, Secret, Token, Use
 from patmiddleware.moving.jira import BATCH, Fate, Judged, Terms, judge, write
 from patmiddleware.moving.jirarows import Row, row_of, rows_in, users_in, users_of
@@ -214,6 +215,23 @@ def test_where_it_is_asked_for_they_are_shortened() -> None:
 
     assert (one.fate, one.why, one.token and one.token.expires) == (Fate.NEW, "shortened", NOW + timedelta(days=365))
     assert (other.why, other.token and other.token.expires) == ("", datetime(2026, 12, 1, tzinfo=UTC))
+
+
+def test_no_owner_gets_more_tokens_than_the_settings_allow() -> None:
+    """Those that live in the store count, those that are expired or refused don't; run again it stays so."""
+    store, three = MemoryStore(), IssuerLimits(maximum_per_owner=3)
+    Issuer(store, clock=NOW.timestamp).mint(owner="alice", name="here")
+    rows = [a_row(1, EXPIRING_AT="2026-01-01 00:00:00+00"), a_row(2, NAME=""), *map(a_row, range(3, 7))]
+    rows.append(a_row(7, USER_KEY="JIRAUSER10001"))
+    lineage = Lineage(store, lambda: NOW)
+    terms = {"limits": three, "living": lambda owner: len(lineage.heads(owner))}
+
+    moved(store, *rows, **terms)
+
+    again = judged(*rows, store=store, **terms)
+    there, refused = [Fate.THERE], [Fate.REFUSED]
+    assert [one.fate for one in again] == [Fate.EXPIRED, *refused, *2 * there, *2 * refused, *there]
+    assert again[4].why == "'alice' may have 3 live tokens: revoke some in Jira or here, or allow for more"
 
 
 # -- scopes

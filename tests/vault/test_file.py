@@ -113,6 +113,26 @@ def test_what_is_no_plain_file_is_refused(path: Path) -> None:
             opened(other)
 
 
+def test_a_folder_in_the_place_of_the_file_leaves_nothing_open(vault: SealedVault, path: Path) -> None:
+    """It is an outage of each request that needs the vault: the process must not run out of files."""
+    path.unlink()
+    path.mkdir()
+    free = lowest_free()
+
+    for _ in range(20):
+        with pytest.raises(BackendUnavailable, match="Is a directory"):
+            vault.get("alice", JIRA)
+
+    assert lowest_free() - free < 20
+
+
+def lowest_free() -> int:
+    """Give the number that the next open file of this process gets."""
+    number = os.dup(0)
+    os.close(number)
+    return number
+
+
 # -- damage
 
 

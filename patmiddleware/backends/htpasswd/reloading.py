@@ -31,9 +31,6 @@ TRIES = 10
 _Contents = TypeVar("_Contents")
 _Signature: TypeAlias = tuple[int, ...]
 
-# Without blocking: a pipe in the place of the file must not hold a request up.
-_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-
 logger = logging.getLogger("patmiddleware")
 
 
@@ -149,8 +146,13 @@ def _signature(path: Path) -> _Signature:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
+def _opened(path: str, flags: int) -> int:
+    # Without blocking: a pipe in the place of the file must not hold a request up.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _bytes(path: Path) -> bytes:
-    with _reading(path), open(os.open(path, _FLAGS), "rb") as stream:
+    with _reading(path), open(path, "rb", opener=_opened) as stream:
         # Of the file that is open: the one at the path may be another by now.
         _check(path, os.fstat(stream.fileno()))
         data = stream.read(LARGEST + 1)

@@ -9,7 +9,7 @@ from datetime import datetime
 from patmiddleware.claims import derived_id
 from patmiddleware.errors import BackendUnavailable, ConflictError
 from patmiddleware.interfaces import TokenStore
-from patmiddleware.model import Digest, Revocation, Secret, Token
+from patmiddleware.model import DENIAL, Digest, Revocation, Secret, Token
 
 _TRIES = 4
 
@@ -19,7 +19,7 @@ def denial_id(issuer: str, token_id: str) -> str:
 
     Of the issuer and the id together: two issuers may give the same one, and neither may name a record of ours.
     """
-    return derived_id("denied", f"{issuer}\0{token_id}".encode("utf-8", "surrogatepass"))
+    return derived_id(DENIAL, f"{issuer}\0{token_id}".encode("utf-8", "surrogatepass"))
 
 
 def judged(token: Token, secret: Secret, store: TokenStore) -> Token:

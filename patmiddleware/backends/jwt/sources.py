@@ -67,6 +67,11 @@ def chosen(keys: Sequence[Key], header: Header) -> Key | None:
     return None
 
 
+def _opened(path: str, flags: int) -> int:
+    # Without blocking: a pipe in the place of the file must not hold a request up.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 class _Read(NamedTuple):
     stamp: tuple[int, ...]
     keys: tuple[Key, ...]
@@ -116,7 +121,7 @@ class FileKeys:
         return self._read.keys
 
     def _load(self) -> _Read:
-        with open(self._path, "rb") as file:
+        with open(self._path, "rb", opener=_opened) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise OSError("it is no file")
