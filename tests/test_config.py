@@ -585,6 +585,17 @@ def test_every_setting_is_read() -> None:
     assert config.server.listen == ("::1", 0)
 
 
+def test_moment_at_the_end_of_the_calendar() -> None:
+    """The calendar's last second, told in a zone where UTC has none left, is the last in UTC."""
+    config = read(
+        STORE + "[app]\nimport='a:b'\n[directory]\nurl='static:owners.toml'\n"
+        "[passwords]\npaths=['/**']\nowners=['a']\nscopes=['r']\nuntil=9999-12-31T23:59:59-12:00"
+    )
+
+    assert config.passwords is not None
+    assert config.passwords.until == datetime.max.replace(tzinfo=UTC)
+
+
 def test_a_syntax_error_names_line_and_column(write: Write) -> None:
     """What is not TOML is told with line and column."""
     path = write("[store]\nurl = \n")

@@ -9,7 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -1142,6 +1142,16 @@ def test_expiry_header(world: World) -> None:
 
     assert answer.all("X-Token-Expires") == ["2026-04-16T12:00:00Z"]
     assert answer.all("Content-Type") == ["text/plain"]
+
+
+def test_expiry_header_at_the_end_of_the_calendar(world: World) -> None:
+    """A token that expires in another zone's last second is good, and the header says the last second of UTC."""
+    never = datetime.max.replace(tzinfo=timezone(-timedelta(hours=12)))
+    world.store.add(Token(id="t", owner="alice", expires=never), Secret("far"))
+
+    answer = call(world.gate(expiry_header="X-Token-Expires"), request("/", bearer("far")))
+
+    assert answer.all("X-Token-Expires") == ["9999-12-31T23:59:59Z"]
 
 
 def test_no_expiry_header(world: World) -> None:

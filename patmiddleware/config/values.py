@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
 from ..errors import ConfigurationError, Problem
-from ..model import Network
+from ..model import Network, in_utc
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -264,7 +264,7 @@ def moment(value: object, place: Place) -> datetime:
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise place.problem(BAD_VALUE, f"{value.isoformat()} has no time zone", "put a Z behind it for UTC")
-        return value.astimezone(UTC)
+        return in_utc(value)
     if isinstance(value, date):
         return datetime.combine(value, time(), UTC)
     raise place.problem(WRONG_TYPE, f"must be a day or a time, not {shown(value)}", "write 2027-01-31, without quotes")
