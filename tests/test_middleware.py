@@ -472,6 +472,33 @@ def test_request_id_is_believed_of_trusted_proxies(world: World, peer: str, sent
     assert ID.fullmatch(found)
 
 
+@pytest.mark.parametrize(
+    ("keys", "sent"),
+    [
+        ({"HTTP_AUTHORIZATION": bearer("jira-pat")}, "jira-pat"),
+        ({"HTTP_AUTHORIZATION": f" {bearer('jira-pat')} "}, "job.jira-pat.7"),
+        ({"HTTP_AUTHORIZATION": basic("alice", "jira-pat")}, "jira-pat"),
+        ({"HTTP_AUTHORIZATION": basic("alice", "jira-pats")}, basic("alice", "jira-pats").partition(" ")[2]),
+        ({"HTTP_AUTHORIZATION": "Token jira-pat"}, "jira-pat"),
+        ({"HTTP_AUTHORIZATION": "jira-pat"}, "jira-pat"),
+        ({"HTTP_X_API_KEY": "jira-pat"}, "jira-pat"),
+        ({"HTTP_X_API_KEY": "one", "HTTP_AUTHORIZATION": bearer("jira-pat")}, "jira-pat"),
+        ({}, mint_secret("own", lambda _: "0")),
+    ],
+)
+def test_request_id_is_no_secret(keys: dict[str, str], sent: str) -> None:
+    """A trusted proxy's id in which a credential of the request stands, or a token of ours, gives way to a new one."""
+    store, audit = MemoryStore(prefix="own"), io.StringIO()
+    log = AuditLog(audit)
+    gate = PATMiddleware(app, store, accept=("bearer", "header:X-API-Key"), trusted_proxies=["10.0.0.0/8"], audit=log)
+
+    answer = call(gate, request("/", REMOTE_ADDR="10.1.2.3", HTTP_X_REQUEST_ID=sent, **keys))
+
+    assert gate.close()
+    assert ID.fullmatch(answer.problem["request_id"])
+    assert sent not in answer.body.decode() + audit.getvalue()
+
+
 def test_nobody_is_trusted_by_default(world: World) -> None:
     """Without ``trusted_proxies`` no request id is taken from outside."""
     answer = call(world.gate(), request("/", REMOTE_ADDR="127.0.0.1", HTTP_X_REQUEST_ID="abc"))
