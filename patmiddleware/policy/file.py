@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -116,7 +116,7 @@ class _Reader:
         self.read_scopes(data.get("scopes", {}))
         self.free = self.free or not self.scopes
         rules = [self.rule(table, f"rule[{n}]", n) for n, table in self.tables(data, "rule")]
-        self.unique(rules)
+        self.unique(rules, {rule.id for preset in loaded for rule in preset.rules})
         return Content(
             self.scopes,
             (*(rule for rule in rules if rule is not None), *(rule for preset in loaded for rule in preset.rules)),
@@ -309,11 +309,13 @@ class _Reader:
             self.wrong("PAT-E215", f"{where}.{name}", f"can only be {word!r}, not {table[name]!r}")
         return name in table
 
-    def unique(self, rules: Iterable[Rule | None]) -> None:
+    def unique(self, rules: Iterable[Rule | None], presets: Collection[str]) -> None:
         seen: set[str] = set()
         for number, rule in enumerate(rules):
-            if rule is not None and rule.id in seen:
-                self.wrong("PAT-E217", f"rule[{number}].id", f"{rule.id!r} is used twice", "ids are shown in refusals")
+            if rule is not None and (rule.id in seen or rule.id in presets):
+                use = "used twice" if rule.id in seen else "the id of a rule of a preset"
+                hint = "choose another: ids are shown in refusals"
+                self.wrong("PAT-E217", f"rule[{number}].id", f"{rule.id!r} is {use}", hint)
             seen.add(rule.id if rule else "")
 
 
