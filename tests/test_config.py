@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -16,6 +18,9 @@ from hypothesis import strategies as st
 from webtest import TestApp
 
 from patmiddleware.audit import AuditLog
+from patmiddleware.backends.file import FileStore
+from patmiddleware.backends.htpasswd import HtpasswdDirectory
+from patmiddleware.backends.memory import StaticDirectory
 from patmiddleware.config import (
     PROBLEMS,
     Config,
@@ -44,6 +49,7 @@ from patmiddleware.issuer import Issuer, IssuerLimits
 from patmiddleware.middleware import PATMiddleware
 from patmiddleware.model import CacheSettings, UpstreamCredential
 from patmiddleware.passwords import PasswordSettings
+from patmiddleware.policy import Policy
 from patmiddleware.session import SessionSettings
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -583,6 +589,48 @@ def test_every_setting_is_read() -> None:
     assert config.audit.to == Path("/nowhere/audit.jsonl")
     assert config.app.import_ == "myapp.wsgi:application"
     assert config.server.listen == ("::1", 0)
+
+
+@contextmanager
+def forbidden(path: Path) -> Iterator[Path]:
+    """Give a file that may not be read: by another user, where this one may read everything."""
+    path.write_text("")
+    path.chmod(0)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65_534)
+    try:
+        yield path
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+READ_IT = "let the user that this runs as read it, and enter its folders"
+
+
+@pytest.mark.parametrize(
+    ("opened", "hint"),
+    [
+        (Policy.from_file, READ_IT),
+        (StaticDirectory.from_file, READ_IT),
+        (HtpasswdDirectory, READ_IT),
+        (FileStore, "let this user write to the file and to its folder"),
+        (Config.from_file, READ_IT),
+        (lambda path: read("[store]\nurl = {file = '" + str(path) + "'}"), READ_IT),
+    ],
+    ids=["policy", "static", "htpasswd", "store", "settings", "secret"],
+)
+def test_what_may_not_be_read_is_told(opened: Callable[[Path], object], hint: str, tmp_path: Path) -> None:
+    """Of a file that is there but not for this user it is said whom to let read it."""
+    with forbidden(tmp_path / "file") as path:
+        try:
+            found = opened(path)
+            problems = found.misread if isinstance(found, Config) else ()
+        except ConfigurationError as error:
+            problems = error.problems
+
+    assert [(each.hint, "Permission denied" in each.message) for each in problems] == [(hint, True)]
 
 
 def test_moment_at_the_end_of_the_calendar() -> None:

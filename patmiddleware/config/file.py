@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from ..errors import ConfigurationError, Problem
+from ..errors import ConfigurationError, Problem, hint_for
 from ..issuer import IssuerLimits
 from ..passwords import PasswordSettings
 from ..session import SessionSettings
@@ -67,7 +67,7 @@ class Config:
             return cls.from_dict(tomllib.loads(path.read_text("utf-8-sig")), path, environ)
         except OSError as error:
             hint = "write it, or name another one in PATMIDDLEWARE_CONFIG, or with --config of the commands"
-            problem = Problem(UNREADABLE, str(path), f"can't be read: {error.strerror}", hint)
+            problem = Problem(UNREADABLE, str(path), f"can't be read: {error.strerror}", hint_for(error, hint))
         except UnicodeDecodeError as error:
             problem = Problem(SYNTAX, str(path), f"is not UTF-8 text: byte {error.start} can't be", "save it as UTF-8")
         except (ValueError, RecursionError) as error:  # the one is also a number of too many digits

@@ -17,7 +17,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
-from ..errors import ConfigurationError, Problem
+from ..errors import ConfigurationError, Problem, hint_for
 from ..model import Network, in_utc
 
 S = TypeVar("S")
@@ -314,7 +314,7 @@ def _from_file(file: Path, place: Place) -> str:
         found = file.read_text("utf-8").removesuffix("\n").removesuffix("\r")
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise place.problem(SECRET, f"{file} can't be read: {why}") from None
+        raise place.problem(SECRET, f"{file} can't be read: {why}", hint_for(error)) from None
     if not found:
         raise place.problem(SECRET, f"{file} is empty")
     if mode & stat.S_IWOTH:

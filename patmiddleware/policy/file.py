@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import ConfigurationError, Problem
+from ..errors import ConfigurationError, Problem, hint_for
 from ..model import Network, to_network
 from .patterns import Pattern, PatternError, parse
 from .presets import Preset, load_preset, preset_names
@@ -68,8 +68,9 @@ def read_file(path: str | Path) -> Mapping[str, object]:
     try:
         return tomllib.loads(Path(path).read_text("utf-8-sig"))  # as editors of Windows write it, too
     except OSError as error:
+        hint = hint_for(error, "name a policy file")
         raise ConfigurationError(
-            Problem("PAT-E201", str(path), f"can't be read: {error.strerror or error}", "name a policy file")
+            Problem("PAT-E201", str(path), f"can't be read: {error.strerror or error}", hint)
         ) from error
     except ValueError as error:
         raise ConfigurationError(Problem("PAT-E202", str(path), f"is not TOML: {error}")) from error
