@@ -74,7 +74,7 @@ def test_a_port_that_is_not_for_everybody_is_told() -> None:
     program = (
         "import os, waitress.server; from patmiddleware.cli.serving import Server\n"
         "if os.geteuid() == 0: os.seteuid(65534)\n"
-        "try: Server(None, '127.0.0.1', 1, place='here')\n"
+        "try: Server(print, '127.0.0.1', 1, place='here')\n"
         "except Exception as error: print(error)"
     )
 
