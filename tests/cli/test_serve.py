@@ -72,7 +72,7 @@ def test_an_address_of_another_machine_is_told(place: Place) -> None:
 def test_a_port_that_is_not_for_everybody_is_told() -> None:
     """Who may not listen at a low port hears from where on one may."""
     program = (
-        "import os, waitress.server; from patmiddleware.cli.serving import Server\n"
+        "import encodings.idna, os, waitress.server; from patmiddleware.cli.serving import Server\n"
         "if os.geteuid() == 0: os.seteuid(65534)\n"
         "try: Server(print, '127.0.0.1', 1, place='here')\n"
         "except Exception as error: print(error)"
