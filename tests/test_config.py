@@ -922,6 +922,16 @@ OPENED: dict[str, tuple[str, list[tuple[str, str]]]] = {
         STORE + "[app]\nupstream='ftp://j'\npublic_url='a'\nmount='z'\nbase_urls=['b']\nauth={kind='pass'}",
         [("PAT-E114", f"app.{name}") for name in ("upstream", "public_url", "base_urls", "mount")],
     ),
+    "addresses of an upstream, and as whom": (
+        STORE + "[app]\nupstream='ftp://j'\npublic_url='a'\nauth={kind='bearr'}",
+        [("PAT-E105", "app.auth.kind"), ("PAT-E114", "app.upstream"), ("PAT-E114", "app.public_url")],
+    ),
+    "an address of one upstream, and a secret of another": (
+        STORE + "[[app.upstreams]]\nupstream='https://j'\npublic_url='https://a'\nmount='/j'\n"
+        "auth={kind='bearer', token={env='NOT_SET_ANYWHERE'}}\n"
+        "[[app.upstreams]]\nupstream='j'\npublic_url='https://a'\nmount='/k'\nauth={kind='pass'}",
+        [("PAT-E108", "app.upstreams[0].auth.token"), ("PAT-E114", "app.upstreams[1].upstream")],
+    ),
     "of several upstreams, the one that is wrong": (
         STORE + "[[app.upstreams]]\nupstream='https://j'\npublic_url='https://a'\nmount='/j'\nauth={kind='pass'}\n"
         "[[app.upstreams]]\nupstream='j'\npublic_url='https://a'\nmount='/k'\nauth={kind='pass'}",
@@ -968,6 +978,8 @@ NEEDED = {
     "carrier, before upstreams": "forward",
     "all addresses of an upstream": "forward",
     "of several upstreams, the one that is wrong": "forward",
+    "addresses of an upstream, and as whom": "forward",
+    "an address of one upstream, and a secret of another": "forward",
     "two upstreams at one place": "forward",
 }
 

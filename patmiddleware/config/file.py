@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -91,6 +91,8 @@ class Config:
                 tables[name] = _table(name)(value, place.at(name))
             except ConfigurationError as error:
                 misread += error.problems
+                if name == "app":
+                    tables |= _as_nobody(value, place.at(name))
         return cls(path=path, **tables, misread=tuple(misread), warnings=tuple(place.warnings))
 
     def problems(self) -> tuple[Problem, ...]:
@@ -121,6 +123,21 @@ def _table(name: str) -> Reader[Any]:
         raise place.problem(UNKNOWN, f"there is no such {kind}", nearest(name, TABLES))
 
     return TABLES.get(name, unknown)
+
+
+def _as_nobody(value: object, place: Place) -> dict[str, Any]:
+    """Read ``[app]`` as if nothing were wrong with ``auth``, so that its addresses are judged in the same run."""
+
+    def mended(table: object) -> object:
+        return {**table, "auth": {"kind": "pass"}} if isinstance(table, dict) and "auth" in table else table
+
+    found = mended(value)
+    if isinstance(found, dict) and isinstance(several := found.get("upstreams"), list):
+        found = {**found, "upstreams": [*map(mended, several)]}
+    try:
+        return {"app": _table("app")(found, replace(place, warnings=[]))}
+    except ConfigurationError:
+        return {}
 
 
 def _lacks(config: Config, table: str) -> bool:
