@@ -121,7 +121,7 @@ def in_utc(moment: datetime) -> datetime:
 
     A naive one is given back as it is.
     """
-    if not moment.utcoffset():
+    if moment.utcoffset() is None:
         return moment
     try:
         return moment.astimezone(UTC)
@@ -138,7 +138,8 @@ class Revocation:
     why: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "at", in_utc(self.at))
+        if self.at.utcoffset():
+            object.__setattr__(self, "at", in_utc(self.at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +151,16 @@ class Use:
     agent: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "at", in_utc(self.at))
+        if self.at.utcoffset():
+            object.__setattr__(self, "at", in_utc(self.at))
 
 
-def _aware(name: str, moment: datetime) -> datetime:
-    if moment.utcoffset() is None:
+def _settle_time(token: Token, name: str, moment: datetime) -> None:
+    offset = moment.utcoffset()
+    if offset is None:
         raise ValueError(f"{name} must be an aware datetime (with a time zone), got {moment!r}")
-    return in_utc(moment)
+    if offset:  # most are in UTC as they come: records are read by the thousand
+        object.__setattr__(token, name, in_utc(moment))
 
 
 def _names(name: str, values: Iterable[str]) -> frozenset[str]:
@@ -266,8 +270,9 @@ class Token:
         settle(self, "limits", NO_LIMITS if self.limits == NO_LIMITS else _limits(self.limits))
         settle(self, "attributes", NOTHING if self.attributes == NOTHING else MappingProxyType(dict(self.attributes)))
         settle(self, "family", self.family or self.id)
-        settle(self, "created", _aware("created", self.created))
-        settle(self, "expires", None if self.expires is None else _aware("expires", self.expires))
+        _settle_time(self, "created", self.created)
+        if self.expires is not None:
+            _settle_time(self, "expires", self.expires)
 
     @property
     def is_session(self) -> bool:
