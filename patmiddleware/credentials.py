@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -135,6 +135,15 @@ def take(environ: Mapping[str, Any], carriers: Carriers) -> Carried | Denied | N
     header = environ.get("HTTP_AUTHORIZATION")
     carried = _split(header, carriers.schemes) if header else None
     return _with_keys(environ, carriers.keys, carried) if carriers.keys else carried
+
+
+def secrets_in(environ: Mapping[str, Any], carriers: Carriers) -> Iterator[str]:
+    """Give every text that a request shows as a secret, whether its scheme is accepted or not."""
+    header = environ.get("HTTP_AUTHORIZATION", "").strip(_OWS)
+    carried = _split(header, frozenset(SCHEMES))
+    password = carried[2] if isinstance(carried, tuple) else ""
+    keys = (environ.get(key, "").strip(_OWS) for key in carriers.keys)
+    yield from filter(None, (header.rpartition(" ")[2], password, *keys))
 
 
 def credential(carried: Carried) -> Credential | Denied:

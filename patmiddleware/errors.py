@@ -53,6 +53,12 @@ class ConfigurationError(PATMiddlewareError, ValueError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
+def hint_for(error: Exception, otherwise: str = "") -> str:
+    """Say what to do about a file that can't be read: another hint than otherwise where it is there, but not for us."""
+    kept = isinstance(error, PermissionError)
+    return "let the user that this runs as read it, and enter its folders" if kept else otherwise
+
+
 class BackendError(PATMiddlewareError):
     """A store or a directory failed; the cause is chained."""
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Lock
 
 from . import fields, issuance
@@ -58,7 +59,8 @@ class Issuer:
         audit: hears of each token that is made, rotated or revoked.
 
     Raises:
-        ConfigurationError: when the store can only be read, or a forced scope is unknown to the policy.
+        ConfigurationError: when the store can only be read, a forced scope is unknown to the policy, or something else
+            stands in the place of one of these, be it a class or an address.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Issuer:
         clock: Callable[[], float] = time.time,
         audit: AuditLog | None = None,
     ) -> None:
+        _check_kinds(limits, clock, store=store, policy=policy, audit=audit)
         self.store = _writable(store)
         self.limits = limits
         self._lineage = Lineage(store, self._now)
@@ -521,3 +524,17 @@ def _writable(store: object) -> TokenStore:
         name = type(store).__name__
         raise ConfigurationError(f"{name} can only be read: tokens are made in another store", setting="store")
     return store
+
+
+def _check_kinds(limits: object, clock: object, **objects: object) -> None:
+    for setting, value in objects.items():
+        # A class has the methods as well, and an address would be found out by the first token only.
+        if isinstance(value, type):
+            raise ConfigurationError(f"is the class {value.__name__}: give an object of it", setting=setting)
+        if isinstance(value, str | Path):
+            raise ConfigurationError("takes an object, not an address or a path: open it first", setting=setting)
+    if not isinstance(limits, IssuerLimits):
+        given = limits.__name__ if isinstance(limits, type) else type(limits).__name__
+        raise ConfigurationError(f"takes IssuerLimits(…), not {given}", setting="limits")
+    if not callable(clock):
+        raise ConfigurationError(f"{clock!r} is not callable", setting="clock", hint="give time.time, or one like it")

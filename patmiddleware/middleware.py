@@ -23,7 +23,7 @@ from .annotate import (
 )
 from .audit import AuditLog
 from .backends import open_directory, open_store
-from .credentials import Carried, Carriers, credential, take
+from .credentials import Carried, Carriers, credential, secrets_in, take
 from .errors import ConfigurationError
 from .expiry import announcing, check_name
 from .interfaces import AccessPolicy, Directory, TokenReader, TokenStore
@@ -306,7 +306,9 @@ class PATMiddleware:
             self._last_use.note(identity.grant.token_id, wall, address, environ.get("HTTP_USER_AGENT"))
 
     def _believed_id(self, environ: Environ) -> str | None:
-        return believed(environ) if self._addresses.is_trusted(environ) else None
+        if not self._addresses.is_trusted(environ):
+            return None
+        return believed(environ, self._prefix, secrets_in(environ, self._carriers))
 
     def _record(
         self,

@@ -118,6 +118,19 @@ class Digest:
     value: bytes = field(repr=False)
 
 
+def in_utc(moment: datetime) -> datetime:
+    """Give an aware time in UTC; where that would be before the year 1 or after 9999, the first or last time that is.
+
+    A naive one is given back as it is.
+    """
+    if moment.utcoffset() is None:
+        return moment
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # "never", written as the last second of the calendar in some zone
+        return (datetime.min if moment.year == 1 else datetime.max).replace(tzinfo=UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Revocation:
     """When a token was revoked, by whom, and why."""
@@ -125,6 +138,10 @@ class Revocation:
     at: datetime
     by: str | None = None
     why: str = ""
+
+    def __post_init__(self) -> None:
+        if self.at.utcoffset():
+            object.__setattr__(self, "at", in_utc(self.at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +152,17 @@ class Use:
     address: str | None = None
     agent: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.at.utcoffset():
+            object.__setattr__(self, "at", in_utc(self.at))
 
-def _aware(name: str, moment: datetime | None) -> None:
-    if moment is not None and moment.utcoffset() is None:
+
+def _settle_time(token: Token, name: str, moment: datetime) -> None:
+    offset = moment.utcoffset()
+    if offset is None:
         raise ValueError(f"{name} must be an aware datetime (with a time zone), got {moment!r}")
+    if offset:  # most are in UTC as they come: records are read by the thousand
+        object.__setattr__(token, name, in_utc(moment))
 
 
 def _names(name: str, values: Iterable[str]) -> frozenset[str]:
@@ -248,8 +272,9 @@ class Token:
         settle(self, "limits", NO_LIMITS if self.limits == NO_LIMITS else _limits(self.limits))
         settle(self, "attributes", NOTHING if self.attributes == NOTHING else MappingProxyType(dict(self.attributes)))
         settle(self, "family", self.family or self.id)
-        _aware("created", self.created)
-        _aware("expires", self.expires)
+        _settle_time(self, "created", self.created)
+        if self.expires is not None:
+            _settle_time(self, "expires", self.expires)
 
     @property
     def is_session(self) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import product, repeat
 from typing import Any
+
+from .tokens import DEFAULT_PREFIX, holds_token
 
 _PAIRS = tuple(map("".join, product("0123456789abcdef", repeat=2)))
 _ALLOWED = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -36,7 +38,17 @@ ids = RequestIds()
 os.register_at_fork(after_in_child=ids.restart) if hasattr(os, "register_at_fork") else None
 
 
-def believed(environ: Mapping[str, Any]) -> str | None:
-    """Give the ``X-Request-ID`` that a trusted proxy sent, if it is safe to write into a log."""
+def believed(environ: Mapping[str, Any], prefix: str = DEFAULT_PREFIX, secrets: Iterable[str] = ()) -> str | None:
+    """Give the ``X-Request-ID`` that a trusted proxy sent, if it is safe to write into a log.
+
+    A proxy may pass on what a client chose, and a client may choose its token.
+
+    Args:
+        environ: of the request.
+        prefix: of the tokens of ours, none of which may stand in it.
+        secrets: what else may not.
+    """
     sent = environ.get("HTTP_X_REQUEST_ID")
-    return sent if isinstance(sent, str) and _ALLOWED.fullmatch(sent) else None
+    if not isinstance(sent, str) or not _ALLOWED.fullmatch(sent) or holds_token(sent, prefix):
+        return None
+    return None if any(secret in sent for secret in secrets) else sent

@@ -72,6 +72,13 @@ def may_exist(text: str, prefix: str = DEFAULT_PREFIX, foreign: bool = True) -> 
     return _BODY.fullmatch(body) is not None and checksum(text[:-CHECKSUM_LENGTH]) == text[-CHECKSUM_LENGTH:]
 
 
+def holds_token(text: str, prefix: str = DEFAULT_PREFIX) -> bool:
+    """Say whether a token of our format stands anywhere in a text."""
+    length = len(prefix) + 1 + SECRET_LENGTH + CHECKSUM_LENGTH
+    starts = (found.start() for found in re.finditer(re.escape(prefix) + "_", text))
+    return any(may_exist(text[start : start + length], prefix) for start in starts)
+
+
 def pattern(prefix: str = DEFAULT_PREFIX) -> str:
     """Give a regular expression that secret scanners find our tokens with."""
     return rf"\b{check_prefix(prefix)}_[0-9A-Za-z]{{{SECRET_LENGTH + CHECKSUM_LENGTH}}}\b"

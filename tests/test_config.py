@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -17,6 +18,9 @@ from hypothesis import strategies as st
 from webtest import TestApp
 
 from patmiddleware.audit import AuditLog
+from patmiddleware.backends.file import FileStore
+from patmiddleware.backends.htpasswd import HtpasswdDirectory
+from patmiddleware.backends.memory import StaticDirectory
 from patmiddleware.config import (
     PROBLEMS,
     Config,
@@ -45,6 +49,7 @@ from patmiddleware.issuer import Issuer, IssuerLimits
 from patmiddleware.middleware import PATMiddleware
 from patmiddleware.model import CacheSettings, UpstreamCredential
 from patmiddleware.passwords import PasswordSettings
+from patmiddleware.policy import Policy
 from patmiddleware.session import SessionSettings
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -306,11 +311,6 @@ WRONG: dict[str, tuple[str, list[tuple[str, str, str, str]]]] = {
         STORE + "[directory]\nurl='static:o.toml'\n"
         "[passwords]\npaths=['/**']\nowners=['a']\nscopes=['r']\nuntil=2027-01-31T10:00:00",
         [("PAT-E105", "passwords.until", "2027-01-31T10:00:00 has no time zone", "put a Z behind it for UTC")],
-    ),
-    "a time that no clock shows in UTC": (
-        STORE + "[directory]\nurl='static:o.toml'\n"
-        "[passwords]\npaths=['/**']\nowners=['a']\nscopes=['r']\nuntil=0001-01-01T00:00:00+23:00",
-        [("PAT-E105", "passwords.until", "0001-01-01T00:00:00+23:00 is before or after all times in UTC", "")],
     ),
     "numbers of many digits": (
         STORE
@@ -610,6 +610,59 @@ def test_every_setting_is_read() -> None:
     assert config.server.listen == ("::1", 0)
 
 
+@contextmanager
+def forbidden(path: Path) -> Iterator[Path]:
+    """Give a file that may not be read: by another user, where this one may read everything."""
+    path.write_text("")
+    path.chmod(0)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65_534)
+    try:
+        yield path
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+READ_IT = "let the user that this runs as read it, and enter its folders"
+
+
+@pytest.mark.parametrize(
+    ("opened", "hint"),
+    [
+        (Policy.from_file, READ_IT),
+        (StaticDirectory.from_file, READ_IT),
+        (HtpasswdDirectory, READ_IT),
+        (FileStore, "let this user write to the file and to its folder"),
+        (Config.from_file, READ_IT),
+        (lambda path: read("[store]\nurl = {file = '" + str(path) + "'}"), READ_IT),
+    ],
+    ids=["policy", "static", "htpasswd", "store", "settings", "secret"],
+)
+def test_what_may_not_be_read_is_told(opened: Callable[[Path], object], hint: str, tmp_path: Path) -> None:
+    """Of a file that is there but not for this user it is said whom to let read it."""
+    with forbidden(tmp_path / "file") as path:
+        try:
+            found = opened(path)
+            problems = found.misread if isinstance(found, Config) else ()
+        except ConfigurationError as error:
+            problems = error.problems
+
+    assert [(each.hint, "Permission denied" in each.message) for each in problems] == [(hint, True)]
+
+
+def test_moment_at_the_end_of_the_calendar() -> None:
+    """The calendar's last second, told in a zone where UTC has none left, is the last in UTC."""
+    config = read(
+        STORE + "[app]\nimport='a:b'\n[directory]\nurl='static:owners.toml'\n"
+        "[passwords]\npaths=['/**']\nowners=['a']\nscopes=['r']\nuntil=9999-12-31T23:59:59-12:00"
+    )
+
+    assert config.passwords is not None
+    assert config.passwords.until == datetime.max.replace(tzinfo=UTC)
+
+
 def test_a_syntax_error_names_line_and_column(write: Write) -> None:
     """What is not TOML is told with line and column."""
     path = write("[store]\nurl = \n")
@@ -898,6 +951,16 @@ OPENED: dict[str, tuple[str, list[tuple[str, str]]]] = {
         STORE + "[app]\nupstream='ftp://j'\npublic_url='a'\nmount='z'\nbase_urls=['b']\nauth={kind='pass'}",
         [("PAT-E114", f"app.{name}") for name in ("upstream", "public_url", "base_urls", "mount")],
     ),
+    "addresses of an upstream, and as whom": (
+        STORE + "[app]\nupstream='ftp://j'\npublic_url='a'\nauth={kind='bearr'}",
+        [("PAT-E105", "app.auth.kind"), ("PAT-E114", "app.upstream"), ("PAT-E114", "app.public_url")],
+    ),
+    "an address of one upstream, and a secret of another": (
+        STORE + "[[app.upstreams]]\nupstream='https://j'\npublic_url='https://a'\nmount='/j'\n"
+        "auth={kind='bearer', token={env='NOT_SET_ANYWHERE'}}\n"
+        "[[app.upstreams]]\nupstream='j'\npublic_url='https://a'\nmount='/k'\nauth={kind='pass'}",
+        [("PAT-E108", "app.upstreams[0].auth.token"), ("PAT-E114", "app.upstreams[1].upstream")],
+    ),
     "of several upstreams, the one that is wrong": (
         STORE + "[[app.upstreams]]\nupstream='https://j'\npublic_url='https://a'\nmount='/j'\nauth={kind='pass'}\n"
         "[[app.upstreams]]\nupstream='j'\npublic_url='https://a'\nmount='/k'\nauth={kind='pass'}",
@@ -944,6 +1007,8 @@ NEEDED = {
     "carrier, before upstreams": "forward",
     "all addresses of an upstream": "forward",
     "of several upstreams, the one that is wrong": "forward",
+    "addresses of an upstream, and as whom": "forward",
+    "an address of one upstream, and a secret of another": "forward",
     "two upstreams at one place": "forward",
 }
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -199,6 +200,30 @@ def test_store_must_be_writable() -> None:
 
     with pytest.raises(ConfigurationError, match="Reader can only be read"):
         Issuer(Reader())
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"store": MemoryStore}, "store: is the class MemoryStore: give an object of it"),
+        ({"store": "postgresql://u:hunter2@db/t"}, "store: takes an object, not an address or a path: open it first"),
+        ({"policy": Nested}, "policy: is the class Nested: give an object of it"),
+        ({"policy": "policy.toml"}, "policy: takes an object, not an address or a path: open it first"),
+        ({"policy": Path("policy.toml")}, "policy: takes an object, not an address or a path: open it first"),
+        ({"audit": AuditLog}, "audit: is the class AuditLog: give an object of it"),
+        ({"audit": "file:audit.jsonl"}, "audit: takes an object, not an address or a path: open it first"),
+        ({"limits": IssuerLimits}, "limits: takes IssuerLimits(…), not IssuerLimits"),
+        ({"limits": {"maximum_per_owner": 3}}, "limits: takes IssuerLimits(…), not dict"),
+        ({"limits": None}, "limits: takes IssuerLimits(…), not NoneType"),
+        ({"clock": 5}, "clock: 5 is not callable"),
+    ],
+)
+def test_other_things_are_refused_at_start(options: dict[str, Any], sentence: str) -> None:
+    """A class, an address or another thing in the place of an object is an error at start, without what it says."""
+    with pytest.raises(ConfigurationError, match=re.escape(sentence)) as caught:
+        Issuer(**({"store": MemoryStore()} | options))
+
+    assert "hunter2" not in str(caught.value)
 
 
 # --- Who makes

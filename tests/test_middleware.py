@@ -9,7 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -470,6 +470,33 @@ def test_request_id_is_believed_of_trusted_proxies(world: World, peer: str, sent
     found = world.spy.environ["patmiddleware.request_id"]
     assert (found == sent) is is_believed
     assert ID.fullmatch(found)
+
+
+@pytest.mark.parametrize(
+    ("keys", "sent"),
+    [
+        ({"HTTP_AUTHORIZATION": bearer("jira-pat")}, "jira-pat"),
+        ({"HTTP_AUTHORIZATION": f" {bearer('jira-pat')} "}, "job.jira-pat.7"),
+        ({"HTTP_AUTHORIZATION": basic("alice", "jira-pat")}, "jira-pat"),
+        ({"HTTP_AUTHORIZATION": basic("alice", "jira-pats")}, basic("alice", "jira-pats").partition(" ")[2]),
+        ({"HTTP_AUTHORIZATION": "Token jira-pat"}, "jira-pat"),
+        ({"HTTP_AUTHORIZATION": "jira-pat"}, "jira-pat"),
+        ({"HTTP_X_API_KEY": "jira-pat"}, "jira-pat"),
+        ({"HTTP_X_API_KEY": "one", "HTTP_AUTHORIZATION": bearer("jira-pat")}, "jira-pat"),
+        ({}, mint_secret("own", lambda _: "0")),
+    ],
+)
+def test_request_id_is_no_secret(keys: dict[str, str], sent: str) -> None:
+    """A trusted proxy's id in which a credential of the request stands, or a token of ours, gives way to a new one."""
+    store, audit = MemoryStore(prefix="own"), io.StringIO()
+    log = AuditLog(audit)
+    gate = PATMiddleware(app, store, accept=("bearer", "header:X-API-Key"), trusted_proxies=["10.0.0.0/8"], audit=log)
+
+    answer = call(gate, request("/", REMOTE_ADDR="10.1.2.3", HTTP_X_REQUEST_ID=sent, **keys))
+
+    assert gate.close()
+    assert ID.fullmatch(answer.problem["request_id"])
+    assert sent not in answer.body.decode() + audit.getvalue()
 
 
 def test_nobody_is_trusted_by_default(world: World) -> None:
@@ -1142,6 +1169,16 @@ def test_expiry_header(world: World) -> None:
 
     assert answer.all("X-Token-Expires") == ["2026-04-16T12:00:00Z"]
     assert answer.all("Content-Type") == ["text/plain"]
+
+
+def test_expiry_header_at_the_end_of_the_calendar(world: World) -> None:
+    """A token that expires in another zone's last second is good, and the header says the last second of UTC."""
+    never = datetime.max.replace(tzinfo=timezone(-timedelta(hours=12)))
+    world.store.add(Token(id="t", owner="alice", expires=never), Secret("far"))
+
+    answer = call(world.gate(expiry_header="X-Token-Expires"), request("/", bearer("far")))
+
+    assert answer.all("X-Token-Expires") == ["9999-12-31T23:59:59Z"]
 
 
 def test_no_expiry_header(world: World) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from ipaddress import ip_network
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -175,6 +176,29 @@ def test_times_of_other_zones_are_the_same_moment() -> None:
     elsewhere = NOW.astimezone(timezone(timedelta(hours=9)))
 
     assert Token(id="t", owner="alice", created=NOW) == Token(id="t", owner="alice", created=elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("moment", "kept"),
+    [
+        (datetime.max.replace(tzinfo=timezone(-timedelta(hours=12))), datetime.max.replace(tzinfo=UTC)),
+        (datetime.max.replace(tzinfo=ZoneInfo("America/New_York")), datetime.max.replace(tzinfo=UTC)),
+        (datetime.min.replace(tzinfo=timezone(timedelta(hours=14))), datetime.min.replace(tzinfo=UTC)),
+        (datetime.max.replace(tzinfo=timezone(timedelta(hours=14))), datetime(9999, 12, 31, 9, 59, 59, 999_999, UTC)),
+    ],
+    ids=str,
+)
+def test_times_at_the_ends_of_the_calendar_are_in_it(moment: datetime, kept: datetime) -> None:
+    """Every time of a record can be told in UTC: one that lies beyond the calendar there is its last, or its first."""
+    token = Token(
+        id="t", owner="a", created=moment, expires=moment, revoked=Revocation(moment), last_used=Use(at=moment)
+    )
+
+    assert token.revoked is not None
+    assert token.last_used is not None
+    times = [token.created, token.expires, token.revoked.at, token.last_used.at]
+    assert times == [kept] * 4
+    assert {time.tzinfo for time in times if time is not None} == {UTC}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from patmiddleware.requestid import RequestIds, believed, ids
+from patmiddleware.tokens import checksum
 
 ALLOWED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -86,6 +87,31 @@ def test_safe_id_is_believed(sent: str) -> None:
 def test_unsafe_id_is_not_believed(sent: object) -> None:
     """What could forge a line or a field is not taken over."""
     assert believed({"HTTP_X_REQUEST_ID": sent}) is None
+
+
+TOKEN = "pat_" + "0" * 32
+TOKEN += checksum(TOKEN)
+
+
+@pytest.mark.parametrize("sent", [TOKEN, f"pat_{TOKEN}", f"job-{TOKEN}.7", f"x{TOKEN}x"])
+def test_token_is_no_id(sent: str) -> None:
+    """An id in which a token of ours stands would bring it into logs and answers."""
+    assert believed({"HTTP_X_REQUEST_ID": sent}) is None
+
+
+@pytest.mark.parametrize("sent", [TOKEN[:-1], "pat_1", TOKEN[:-1] + "0", TOKEN.replace("pat", "tok")])
+def test_what_is_no_token_is_an_id(sent: str) -> None:
+    """An id that only looks like a token is taken over."""
+    assert believed({"HTTP_X_REQUEST_ID": sent}) == sent
+
+
+def test_prefix_of_tokens() -> None:
+    """Tokens are those of the store's prefix."""
+    theirs = "own_" + "0" * 32
+    theirs += checksum(theirs)
+
+    assert believed({"HTTP_X_REQUEST_ID": theirs}, "own") is None
+    assert believed({"HTTP_X_REQUEST_ID": TOKEN}, "own") == TOKEN
 
 
 def test_absent_id_is_none() -> None:

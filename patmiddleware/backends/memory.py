@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from patmiddleware.ceiling import ceiling, check_ceilings
 from patmiddleware.changes import announce
-from patmiddleware.errors import ConfigurationError, ConflictError, Problem
+from patmiddleware.errors import ConfigurationError, ConflictError, Problem, hint_for
 from patmiddleware.firstuse import FirstUses
 from patmiddleware.interfaces import Add, Change, Events, Remove, Replace
 from patmiddleware.model import Digest, Owner, Secret, Token, Use
@@ -259,7 +259,9 @@ class StaticDirectory:
             settings = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             hint = (
-                "make it, with a table for each owner: [owners.alice]" if isinstance(error, FileNotFoundError) else ""
+                "make it, with a table for each owner: [owners.alice]"
+                if isinstance(error, FileNotFoundError)
+                else hint_for(error)
             )
             raise ConfigurationError(
                 Problem("PAT-E301", str(path), f"can't be read: {error.strerror}", hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -44,8 +45,9 @@ def adopt(
     Asks for the token, or reads it from the standard input; asks the upstream whose it is. Only its digest is kept.
     For auth = {kind = "pass"}, with which it goes on as it came.
     """
+    ask = _asking(invocation, mount)
     secret = asked("Token").strip()
-    whose = _whose(invocation, mount, secret)
+    whose = ask(secret)
     if owner is not None and whose != owner:
         raise RefusedError(f"the token is {whose}'s, not {owner}'s")
     adopted = invocation.issuer(create=True).adopt(
@@ -55,7 +57,8 @@ def adopt(
     _tell(invocation, adopted)
 
 
-def _whose(invocation: Invocation, mount: str, secret: str) -> str:
+def _asking(invocation: Invocation, mount: str) -> Callable[[str], str]:
+    """Give what asks the upstream whose a token is."""
     from ..forwarder.adopting import whose  # here, since they need packages of an extra
     from ..forwarder.strategies.service import BearerAccount
 
@@ -65,7 +68,7 @@ def _whose(invocation: Invocation, mount: str, secret: str) -> str:
     chosen = next(iter(forwarders.values())) if len(forwarders) == 1 and not mount else forwarders.get(mount)
     if chosen is None:
         raise RefusedError(f"say of which upstream, with --mount: {', '.join(sorted(forwarders))}")
-    return whose(chosen.transport, chosen.upstream, BearerAccount(secret))
+    return lambda secret: whose(chosen.transport, chosen.upstream, BearerAccount(secret))
 
 
 def _tell(invocation: Invocation, adopted: Token) -> None:

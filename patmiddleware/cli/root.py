@@ -111,6 +111,8 @@ def _described(error: Exception) -> tuple[int, str, list[dict[str, str]]]:
             return error.exit_code, error.format_message(), []
         case RefusedError() | BackendError():
             return REFUSED, str(error), []
+        case OSError() if _is_nowhere():
+            return REFUSED, "the current folder is not there any more: change to another one", []
         case OSError():
             where = f"{Path(os.fsdecode(error.filename))}: " if error.filename else ""
             return REFUSED, f"{where}{error.strerror or error}", []
@@ -118,6 +120,15 @@ def _described(error: Exception) -> tuple[int, str, list[dict[str, str]]]:
     where = f"{Path(frame.filename).name}, line {frame.lineno}"
     message = f"a fault of the program itself ({type(error).__name__} in {where})"
     return REFUSED, f"{message}; set {TRACEBACK}=1 to see more, and please report it", []
+
+
+def _is_nowhere() -> bool:
+    """Say whether the current folder was deleted, so that no relative path leads anywhere."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def version() -> str:

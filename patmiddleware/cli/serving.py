@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Thread
 from types import FrameType
@@ -20,6 +21,11 @@ GRACE = 10.0
 """How long requests in flight may take to be answered once the server is to end, in seconds."""
 
 _PORT = "server.listen"
+_WAYS: Mapping[int, str] = {
+    errno.EADDRNOTAVAIL: "this machine has no such address: choose one that it has, or 0.0.0.0 for all of them,",
+    errno.EACCES: "this user may not: choose a port from 1024 on",
+}
+"""What to do, by what the system says; what follows is where."""
 
 
 class Server:
@@ -55,8 +61,8 @@ class Server:
                 clear_untrusted_proxy_headers=False,
             )
         except OSError as error:
-            why = error.strerror or error
-            raise RefusedError(f"can't listen at {where}: {why}; choose another port {place}") from error
+            why, ways = error.strerror or error, _WAYS.get(error.errno or 0, "choose another port")
+            raise RefusedError(f"can't listen at {where}: {why}; {ways} {place}") from error
         except ValueError as error:
             raise ConfigurationError(Problem("PAT-E105", _PORT, f"{where} is no address to listen at")) from error
         self._stopping = self._hurried = False

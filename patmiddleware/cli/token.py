@@ -226,7 +226,8 @@ def _note_unknown_owner(invocation: Invocation, owner: str) -> None:
 
 
 def _note_unknown_upstream(invocation: Invocation) -> None:
-    upstreams = invocation.config.app.upstreams
+    config = invocation.config
+    upstreams = config.app.upstreams if config.read_well("app") else ()  # as whom is not known, where that is misread
     if upstreams and all(one.auth["kind"] == "pass" for one in upstreams):
         hint = "adopt one of its own, with 'patmiddleware token adopt'"
         terminal.note(f'Note: with auth = {{kind = "pass"}} the upstream gets this token, and knows it not: {hint}.')

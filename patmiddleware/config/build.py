@@ -17,7 +17,7 @@ from ..issuance import KnownScopes
 from ..issuer import Issuer
 from ..middleware import PATMiddleware
 from ..policy import Policy
-from .application import application_of, session_of
+from .application import application_of, forwarders_of, session_of
 from .backends import KINDS, kind_of, located
 from .blame import IDS, blamed, renamed
 from .file import Config
@@ -121,6 +121,11 @@ def open_parts(config: Config, *, given: Given = NOTHING_GIVEN) -> Parts:
     application = None
     if not lost:
         application = part(given.application, lambda: application_of(config, audit, vault), "app")
+    if config.app.upstreams and not config.read_well("app"):
+        try:
+            forwarders_of(config)  # for its addresses alone
+        except ConfigurationError as error:
+            problems.extend(error.problems)
 
     def wrap() -> PATMiddleware:
         options: dict[str, Any] = {

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from ..errors import ConfigurationError, Problem
+from ..errors import ConfigurationError, Problem, hint_for
 from ..issuer import IssuerLimits
 from ..passwords import PasswordSettings
 from ..session import SessionSettings
@@ -67,7 +67,7 @@ class Config:
             return cls.from_dict(tomllib.loads(path.read_text("utf-8-sig")), path, environ)
         except OSError as error:
             hint = "write it, or name another one in PATMIDDLEWARE_CONFIG, or with --config of the commands"
-            problem = Problem(UNREADABLE, str(path), f"can't be read: {error.strerror}", hint)
+            problem = Problem(UNREADABLE, str(path), f"can't be read: {error.strerror}", hint_for(error, hint))
         except UnicodeDecodeError as error:
             problem = Problem(SYNTAX, str(path), f"is not UTF-8 text: byte {error.start} can't be", "save it as UTF-8")
         except (ValueError, RecursionError) as error:  # the one is also a number of too many digits
@@ -91,6 +91,8 @@ class Config:
                 tables[name] = _table(name)(value, place.at(name))
             except ConfigurationError as error:
                 misread += error.problems
+                if name == "app":
+                    tables |= _as_nobody(value, place.at(name))
         return cls(path=path, **tables, misread=tuple(misread), warnings=tuple(place.warnings))
 
     def problems(self) -> tuple[Problem, ...]:
@@ -121,6 +123,21 @@ def _table(name: str) -> Reader[Any]:
         raise place.problem(UNKNOWN, f"there is no such {kind}", nearest(name, TABLES))
 
     return TABLES.get(name, unknown)
+
+
+def _as_nobody(value: object, place: Place) -> dict[str, Any]:
+    """Read ``[app]`` as if nothing were wrong with ``auth``, so that its addresses are judged in the same run."""
+
+    def mended(table: object) -> object:
+        return {**table, "auth": {"kind": "pass"}} if isinstance(table, dict) and "auth" in table else table
+
+    found = mended(value)
+    if isinstance(found, dict) and isinstance(several := found.get("upstreams"), list):
+        found = {**found, "upstreams": [*map(mended, several)]}
+    try:
+        return {"app": _table("app")(found, replace(place, warnings=[]))}
+    except ConfigurationError:
+        return {}
 
 
 def _lacks(config: Config, table: str) -> bool:

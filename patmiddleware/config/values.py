@@ -18,8 +18,8 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
-from ..errors import ConfigurationError, Problem
-from ..model import Network
+from ..errors import ConfigurationError, Problem, hint_for
+from ..model import Network, in_utc
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -270,10 +270,7 @@ def moment(value: object, place: Place) -> datetime:
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise place.problem(BAD_VALUE, f"{value.isoformat()} has no time zone", "put a Z behind it for UTC")
-        try:
-            return value.astimezone(UTC)
-        except OverflowError:
-            raise place.problem(BAD_VALUE, f"{value.isoformat()} is before or after all times in UTC") from None
+        return in_utc(value)
     if isinstance(value, date):
         return datetime.combine(value, time(), UTC)
     raise place.problem(WRONG_TYPE, f"must be a day or a time, not {shown(value)}", "write 2027-01-31, without quotes")
@@ -332,7 +329,7 @@ def _from_file(file: Path, place: Place) -> str:
             if isinstance(error, UnicodeError)
             else getattr(error, "strerror", "no file has this name")
         )
-        raise place.problem(SECRET, f"{file} can't be read: {why}") from None
+        raise place.problem(SECRET, f"{file} can't be read: {why}", hint_for(error)) from None
     if not found:
         raise place.problem(SECRET, f"{file} is empty")
     if mode & stat.S_IWOTH:

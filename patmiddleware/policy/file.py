@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import ConfigurationError, Problem
+from ..errors import ConfigurationError, Problem, hint_for
 from ..model import Network, to_network
 from .patterns import Pattern, PatternError, parse
 from .presets import Preset, load_preset, preset_names
@@ -68,8 +68,9 @@ def read_file(path: str | Path) -> Mapping[str, object]:
     try:
         return tomllib.loads(Path(path).read_text("utf-8-sig"))  # as editors of Windows write it, too
     except OSError as error:
+        hint = hint_for(error, "name a policy file")
         raise ConfigurationError(
-            Problem("PAT-E201", str(path), f"can't be read: {error.strerror or error}", "name a policy file")
+            Problem("PAT-E201", str(path), f"can't be read: {error.strerror or error}", hint)
         ) from error
     except ValueError as error:
         raise ConfigurationError(Problem("PAT-E202", str(path), f"is not TOML: {error}")) from error
@@ -116,7 +117,7 @@ class _Reader:
         self.read_scopes(data.get("scopes", {}))
         self.free = self.free or not self.scopes
         rules = [self.rule(table, f"rule[{n}]", n) for n, table in self.tables(data, "rule")]
-        self.unique(rules)
+        self.unique(rules, {rule.id for preset in loaded for rule in preset.rules})
         return Content(
             self.scopes,
             (*(rule for rule in rules if rule is not None), *(rule for preset in loaded for rule in preset.rules)),
@@ -309,11 +310,13 @@ class _Reader:
             self.wrong("PAT-E215", f"{where}.{name}", f"can only be {word!r}, not {table[name]!r}")
         return name in table
 
-    def unique(self, rules: Iterable[Rule | None]) -> None:
+    def unique(self, rules: Iterable[Rule | None], presets: Collection[str]) -> None:
         seen: set[str] = set()
         for number, rule in enumerate(rules):
-            if rule is not None and rule.id in seen:
-                self.wrong("PAT-E217", f"rule[{number}].id", f"{rule.id!r} is used twice", "ids are shown in refusals")
+            if rule is not None and (rule.id in seen or rule.id in presets):
+                use = "used twice" if rule.id in seen else "the id of a rule of a preset"
+                hint = "choose another: ids are shown in refusals"
+                self.wrong("PAT-E217", f"rule[{number}].id", f"{rule.id!r} is {use}", hint)
             seen.add(rule.id if rule else "")
 
 

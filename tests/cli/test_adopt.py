@@ -53,6 +53,26 @@ def test_a_token_is_adopted_as_whose_it_is(jira_server: JiraServer, settings: Pa
     assert call(app, request("/rest/api/2/issue", f"Bearer {secret}", method="POST")).status == 403
 
 
+def test_no_token_is_asked_for_without_an_upstream(settings: Path) -> None:
+    """Whoever has no upstream hears so before showing a token."""
+    settings.write_text('[store]\nurl = "memory:"\n')
+
+    told = CliRunner().invoke(commands, ["token", "adopt", "--scopes", "READ", "--config", str(settings)], input="")
+
+    assert (told.exit_code, told.stdout) == (1, "")
+    assert "there is no upstream to ask whose it is" in told.stderr
+
+
+def test_nothing_is_noted_of_an_upstream_whose_secret_is_not_here(settings: Path) -> None:
+    """Whoever makes tokens need not have the secret of the way upstream, and hears nothing of another way."""
+    settings.write_text(settings.read_text().replace('"pass"', '"bearer", token = {env = "NOT_SET_ANYWHERE"}'))
+    words = ["token", "create", "--owner", "alice", "--name", "ci", "--scopes", "READ", "--config", str(settings)]
+
+    told = CliRunner().invoke(commands, words)
+
+    assert (told.exit_code, "Note: with auth" in told.stderr) == (0, False)
+
+
 def test_a_token_of_ours_is_noted_to_be_of_no_use(settings: Path) -> None:
     """It is made, for there may be another upstream tomorrow; whoever makes it hears what to do instead."""
     words = ["token", "create", "--owner", "alice", "--name", "ci", "--scopes", "READ", "--config", str(settings)]

@@ -55,15 +55,14 @@ ARGUMENTS = {
     ("token", "revoke"): ["x"],
     ("policy", "explain"): ["GET", "/"],
     ("store", "export"): ["x"],
+    ("token", "adopt"): ["--scopes", "READ"],
     ("jira", "connect"): ["x", "--kind", "basic"],
     ("jira", "disconnect"): ["x"],
     ("store", "import"): [__file__],
     ("store", "copy"): ["-", "memory:"],
     ("jira", "import-tokens"): ["x.csv", "--users", __file__, "--scopes", "READ"],
 }
-NEED_SETTINGS = [
-    path for path in EVERY if path not in (("demo",), ("completion",), ("token", "adopt"), ("token", "pattern"))
-]
+NEED_SETTINGS = [path for path in EVERY if path not in (("demo",), ("completion",), ("token", "pattern"))]
 
 
 @pytest.mark.parametrize("path", NEED_SETTINGS, ids=" ".join)
@@ -340,3 +339,14 @@ def test_no_color_leaves_the_words_alone(monkeypatch: pytest.MonkeyPatch, no_col
     terminal.console(screen).print("words", style="bold red")
 
     assert ("\x1b" not in screen.getvalue()) is plain
+
+
+def test_a_current_folder_that_is_gone_is_told(tmp_path: Path) -> None:
+    """Where the current folder was deleted, no settings can be looked for in it."""
+    (tmp_path / "gone").mkdir()
+    line = f"cd gone; rmdir ../gone; exec {sys.executable} -m patmiddleware token list"
+
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, env=environ(), capture_output=True, text=True, timeout=60)
+
+    told = "patmiddleware: the current folder is not there any more: change to another one\n"
+    assert (done.returncode, done.stderr.splitlines(keepends=True)[-1:]) == (1, [told])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ import pytest
 
 pytest.importorskip("waitress", reason="needs the extra server")
 
-from cli.running import Answer, ended, request, running
+from cli.running import Answer, ended, environ, request, running
 
 if TYPE_CHECKING:
     from conftest import Place
@@ -54,6 +56,33 @@ def test_a_port_that_is_taken_is_told(place: Place) -> None:
 
     told = f"can't listen at {where}: Address already in use; choose another port in [server] listen of {place.config}"
     assert (done.returncode, done.stderr) == (1, f"patmiddleware: {told}\n")
+
+
+def test_an_address_of_another_machine_is_told(place: Place) -> None:
+    """That no other port will do is said: it is the address that must be another one."""
+    place.config.write_text(place.config.read_text().replace("127.0.0.1:0", "192.0.2.1:8080"))
+
+    done = place.process("serve")
+
+    why = "Cannot assign requested address; this machine has no such address: choose one that it has"
+    told = f"can't listen at 192.0.2.1:8080: {why}, or 0.0.0.0 for all of them, in [server] listen of {place.config}"
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, f"patmiddleware: {told}")
+
+
+def test_a_port_that_is_not_for_everybody_is_told() -> None:
+    """Who may not listen at a low port hears from where on one may."""
+    program = (
+        "import encodings.idna, os, waitress.server; from patmiddleware.cli.serving import Server\n"
+        "if os.geteuid() == 0: os.seteuid(65534)\n"
+        "try: Server(print, '127.0.0.1', 1, place='here')\n"
+        "except Exception as error: print(error)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], env=environ(), capture_output=True, text=True, timeout=60)
+
+    assert done.stdout == (
+        "can't listen at 127.0.0.1:1: Permission denied; this user may not: choose a port from 1024 on here\n"
+    )
 
 
 def test_last_use_is_written_before_the_end(place: Place) -> None:

@@ -436,6 +436,20 @@ def test_ids_are_unique() -> None:
     ]
 
 
+def test_ids_are_none_of_a_preset() -> None:
+    """A rule of the name of a rule of a preset could not be told from it; without the preset the name is free."""
+    rules = [
+        {"id": "jira: GET /rest/api/2/field", "path": "/a", "scopes": []},
+        {"id": "jira: GET /rest/api/2/fields", "path": "/b", "scopes": []},
+    ]
+
+    [problem] = problems({"preset": [{"name": "jira"}], "rule": rules})
+
+    assert (problem.id, problem.setting) == ("PAT-E217", "rule[0].id")
+    assert problem.message == "'jira: GET /rest/api/2/field' is the id of a rule of a preset"
+    assert len(read({"rule": rules}).rules) == 2
+
+
 def test_rules_of_presets_come_last() -> None:
     """Rules of one's own stand before those of a preset, which name it."""
     content = read({"preset": [{"name": "jira"}], "rule": [{"id": "mine", "path": "/a", "scopes": []}]})

@@ -147,7 +147,8 @@ class TokenFile:
             hint = "nothing was changed; put a backup in its place, or name another file"
             raise ConfigurationError(f"{path}, {error}", setting="store", hint=hint) from error
         except OSError as error:
-            raise ConfigurationError(f"{path} can't be opened: {_reason(error)}", setting="store") from error
+            hint = "let this user write to the file and to its folder" if isinstance(error, PermissionError) else ""
+            raise ConfigurationError(f"{path} can't be opened: {_reason(error)}", setting="store", hint=hint) from error
 
     def _is_empty(self) -> bool:
         try:

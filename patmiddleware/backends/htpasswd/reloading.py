@@ -14,7 +14,7 @@ from threading import Lock
 from time import sleep
 from typing import Generic, TypeAlias, TypeVar
 
-from ...errors import BackendUnavailable, ConfigurationError
+from ...errors import BackendUnavailable, ConfigurationError, hint_for
 
 LARGEST = 16 * 2**20
 """Bytes of a file."""
@@ -137,7 +137,8 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:  # the latter for a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigurationError(f"{path} can't be read: {reason}", setting="directory") from error
+        message = f"{path} can't be read: {reason}"
+        raise ConfigurationError(message, setting="directory", hint=hint_for(error)) from error
 
 
 def _signature(path: Path) -> _Signature:
