@@ -312,6 +312,22 @@ def test_an_upload_is_not_held_back(here: Site) -> None:
         assert answer(connection).status == 413
 
 
+def test_a_refused_upload_costs_nobody_else_an_answer(here: Site) -> None:
+    """Though the gate did not read it: who comes next is not sent over a connection that gunicorn hangs up on."""
+    head = f"Host: {here.host}\r\n{bearer(here.token('READ'))}\r\nContent-Type: application/json\r\n"
+    upload = f"POST /rest/api/2/issue HTTP/1.1\r\n{head}Content-Length: 100000\r\n\r\n".encode() + bytes(100_000)
+    search = f"POST /rest/api/2/search HTTP/1.1\r\n{head}Content-Length: 2\r\n\r\n{{}}".encode()
+    statuses = []
+
+    for _ in range(12):
+        with closing(here.front.connect(here.host)) as one, closing(here.front.connect(here.host)) as other:
+            for connection, request in ((one, upload), (other, search)):
+                connection.sendall(request)
+                statuses.append(answer(connection).status)
+
+    assert statuses == [403, 200] * 12
+
+
 def test_a_download_is_not_held_back(here: Site) -> None:
     """Its first piece is there before its last one is sent."""
     target = "/plugins/servlet/standin/bytes?count=2000&size=1000&pause=0.5"

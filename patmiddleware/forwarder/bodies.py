@@ -21,6 +21,7 @@ SMALL = 65_536
 _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
 # Servers that end the input in the same way where chunks break off as where they are at their end.
 _LOSSY = ("Granian",)
+_FRAMED = ("HTTP/2", "HTTP/3")
 _FORM = "x-www-form-urlencoded"
 # Parameters are read as the charset says, by some servers (Tomcat's useBodyEncodingForURI) those of the query as well:
 # in UTF-16 or EBCDIC, or between the escapes of ISO 2022, another name stands in the same bytes.
@@ -30,6 +31,7 @@ _CHARSET = re.compile(
 _CODED = "A form is looked through, and can't be in this Content-Encoding. Send it plain."
 _FOREIGN = "The charset of the Content-Type is not taken. Send UTF-8."
 _GONE = "The body ended before it was whole. Send it again."
+_UNKNOWN = "The length of the body is not known here. Send it with a Content-Length."
 _LONG = f"A form may have {SMALL} bytes, for it is looked through. Send JSON, or a smaller one."
 
 
@@ -74,12 +76,15 @@ def _length(environ: Environ) -> int | None:
     if not coding:
         if stated and not _LENGTH.fullmatch(stated):
             raise Failed(400, "The Content-Length is no number. Send one, in digits.")
+        # HTTP/2 and 3 need neither (RFC 9113, section 8.1.1): there only reading tells whether a body has come.
+        if not stated and environ.get("SERVER_PROTOCOL", "").startswith(_FRAMED) and _read(environ["wsgi.input"], 1):
+            raise Failed(411, _UNKNOWN)
         return int(stated or 0)
     if stated:
         raise Failed(400, "The body has a Content-Length and a Transfer-Encoding. Send one of them.")
     whole = environ.get("wsgi.input_terminated") and environ.get("SERVER_SOFTWARE") not in _LOSSY
     if coding.strip(" \t").lower() != "chunked" or not whole:
-        raise Failed(411, "The length of the body is not known here. Send it with a Content-Length.")
+        raise Failed(411, _UNKNOWN)
     return None
 
 

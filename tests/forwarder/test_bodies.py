@@ -83,6 +83,17 @@ def test_a_length_that_two_could_read_differently_is_refused(given: dict[str, An
     assert failed.value.status == status
 
 
+@pytest.mark.parametrize("protocol", ["HTTP/2", "HTTP/2.0", "HTTP/3"])
+def test_a_body_that_no_header_tells_of_is_not_lost(protocol: str) -> None:
+    """HTTP/2 needs none to end it: it is asked for with a length, and what has no body goes on without."""
+    with pytest.raises(Failed) as failed:
+        body(environ(b"abc", SERVER_PROTOCOL=protocol))
+
+    assert failed.value.status == 411
+    assert body(environ(b"", SERVER_PROTOCOL=protocol)) == (None, 0)
+    assert body(environ(b"abc", "3", SERVER_PROTOCOL=protocol)) == (b"abc", 3)
+
+
 class Broken:
     def read(self, size: int) -> bytes:
         raise OSError("reset by peer")
