@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 HOST = "127.0.0.1"
-STARTING = 20.0
+STARTING = 60.0
 """Seconds in which a server must be ready."""
-ENDING = 10.0
+ENDING = 30.0
 """Seconds in which it must have ended when it is asked to."""
 
 

@@ -28,7 +28,7 @@ ADMIN, PASSWORD = f"cn=admin,{BASE}", "admins-secret"
 SERVICE, SERVICE_PASSWORD = f"cn=gate,ou=services,{BASE}", "gates-secret"
 POLICY = f"cn=default,ou=policies,{BASE}"
 
-_PATIENCE = 10.0  # seconds to start or to stop
+_PATIENCE = 60.0  # seconds to start or to stop
 _SEARCHED = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 
 _CONF = """\
