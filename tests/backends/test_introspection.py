@@ -444,13 +444,13 @@ def test_drip_is_an_outage(
     server: Loopback, asking: Callable[..., IntrospectionReader], head: bytes, drop: bytes
 ) -> None:
     """A byte now and then does not hold a request for ever: the timeout is for the whole."""
-    server.answer = lambda asked: Reply(raw=head + drop * 100, pause=0.05)
+    server.answer = lambda asked: Reply(raw=head + drop * 1_000, pause=0.05)
     began = time.monotonic()
 
     with pytest.raises(BackendUnavailable, match=r"not whole within|it took too long"):
         found(asking(timeout=0.4))
 
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20
 
 
 def test_forked_child_has_connections_of_its_own(server: Loopback, asking: Callable[..., IntrospectionReader]) -> None:
@@ -460,7 +460,7 @@ def test_forked_child_has_connections_of_its_own(server: Loopback, asking: Calla
 
     child = multiprocessing.get_context("fork").Process(target=_ask_and_leave, args=(reader,))
     child.start()
-    child.join(20)
+    child.join(60)
 
     assert child.exitcode == 0
     assert found(reader) is not None

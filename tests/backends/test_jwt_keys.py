@@ -429,7 +429,7 @@ def test_forked_child_fetches_over_connections_of_its_own() -> None:
         context = multiprocessing.get_context("fork")
         child = context.Process(target=_in_child, args=(reader,))
         child.start()
-        child.join(20)
+        child.join(60)
 
         assert child.exitcode == 0
         assert server.connections == 2
@@ -604,7 +604,7 @@ def test_one_thread_fetches() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
 
     assert (names, publisher.calls) == (["k1"] * 8, 1)
 
@@ -627,7 +627,7 @@ def _of_thread(act: Callable[[], str | None]) -> str | None:
     results = list[str | None]()
     thread = threading.Thread(target=lambda: results.append(act()))
     thread.start()
-    thread.join(5)
+    thread.join(60)
     return results[0]
 
 
