@@ -286,7 +286,7 @@ def test_a_link_is_followed_anew(tmp_path: Path) -> None:
 
 def python(script: str, path: Path) -> str:
     command = [sys.executable, "-c", textwrap.dedent(script), str(path)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=110, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=280, check=True).stdout
 
 
 def test_readers_see_whole_files_while_they_change(path: Path) -> None:
