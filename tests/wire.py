@@ -22,6 +22,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from services.running import free_port
 
 TESTS = Path(__file__).parent
 HOST = "127.0.0.1"
@@ -181,7 +182,7 @@ def serving(
         environ: more environment variables of its own.
     """
     for _ in range(3):  # between finding a port and using it somebody else may take it
-        port = _free_port()
+        port = free_port()
         log = folder / f"{name}.log"
         process = _start(name, port, folder, log, application, environ)
         try:
@@ -191,13 +192,6 @@ def serving(
         finally:
             _end(process)
     raise AssertionError(f"{name} does not serve: {log.read_text(errors='replace')[-2_000:]}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _start(

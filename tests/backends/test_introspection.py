@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from loopback import Asked, Loopback, Reply, authority, serving
+from services.running import free_port
 
 from patmiddleware.backends.introspection import IntrospectionReader
 from patmiddleware.errors import BackendUnavailable, ConfigurationError
@@ -122,9 +123,7 @@ class TestUnreachable(OutageContract):
     """A server that is not there is an outage."""
 
     def make_unreachable(self) -> IntrospectionReader:
-        with serving() as gone:
-            url = gone.url
-        return reader_at(url, timeout=0.5)
+        return reader_at(f"http://127.0.0.1:{free_port()}/keys", timeout=0.5)
 
 
 def test_reader_answers_to_the_protocols(asking: Callable[..., IntrospectionReader]) -> None:
@@ -384,11 +383,8 @@ def test_kept_connection_that_was_closed_is_replaced(
 
 def test_refused_connection_is_told() -> None:
     """Whoever reads it knows that nothing runs there."""
-    with serving() as server:
-        url = server.url
-
     with pytest.raises(BackendUnavailable, match="refused"):
-        found(reader_at(url))
+        found(reader_at(f"http://127.0.0.1:{free_port()}/keys"))
 
 
 def test_too_many_calls_at_once_are_an_outage(server: Loopback, asking: Callable[..., IntrospectionReader]) -> None:

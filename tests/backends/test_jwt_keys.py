@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from issuing import AUDIENCE, ISSUER, ec_key, ed_key, issued, jwk, key_file, key_set, pem, rsa_key, secret_jwk, written
 from loopback import Reply, authority, serving
+from services.running import free_port
 
 from patmiddleware.backends.caching import TokenCache
 from patmiddleware.backends.jwt import JWTReader
@@ -283,9 +284,7 @@ class TestUnreachable(OutageContract):
     """A server that is not there is an outage of every token that could be one."""
 
     def make_unreachable(self) -> Any:
-        with serving() as server:
-            url = server.url
-        reader = reader_at(url, timeout=0.5)
+        reader = reader_at(f"http://127.0.0.1:{free_port()}/keys", timeout=0.5)
 
         class OfOneToken:
             def find(self, secret: Secret) -> Token | None:
