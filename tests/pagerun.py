@@ -23,6 +23,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from pages import Block, alike, blocks
+from services.running import free_port
 
 MISSING = 77
 _END = "\x1e"
@@ -74,12 +75,6 @@ class Shell:
         return self._bash
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
 def _until_listening(port: int) -> None:
     for _ in range(300):
         with socket.socket() as trying:
@@ -97,7 +92,7 @@ class Page:
         sys.modules["page"] = module
         self._names = module.__dict__
         self._printed = ""
-        self._port = _free_port()
+        self._port = free_port()
         self._shell = Shell(self._port)
 
     def play(self, found: list[Block]) -> None:

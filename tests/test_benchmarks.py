@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 def run(*arguments: str, module: str = "benchmarks") -> subprocess.CompletedProcess[str]:
     """Run a program of the benchmarks in a process of its own: what the other libraries import there warns of much."""
     command = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
 
 
 @pytest.fixture(scope="module")

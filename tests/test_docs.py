@@ -29,7 +29,7 @@ def of(*languages: str) -> list[Any]:
 
 
 def run(page: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, RUN, page], cwd=folder, capture_output=True, text=True, timeout=110)
+    return subprocess.run([sys.executable, RUN, page], cwd=folder, capture_output=True, text=True, timeout=280)
 
 
 def played(folder: Path, text: str) -> subprocess.CompletedProcess[str]:

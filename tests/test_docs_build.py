@@ -55,7 +55,7 @@ def test_the_documentation_is_built_without_a_warning(tmp_path: Path) -> None:
         tmp_path / "html",
     ]
 
-    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=110)
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=280)
 
     assert (done.returncode, done.stderr) == (0, "")
     # Sphinx takes a block that names no language for Python, and colours the words of drawings.

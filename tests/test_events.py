@@ -24,13 +24,13 @@ from patmiddleware.model import CacheSettings, Secret
 from patmiddleware.testing import sample_token
 from patmiddleware.tokens import mint_secret
 
-SOON = 5.0
-"""Seconds in which what is to come must have come."""
+SOON = 60.0
+"""Seconds for which what is to come is waited for, on a busy machine."""
 
 
-def comes(what: Callable[[], bool], within: float = SOON) -> bool:
+def comes(what: Callable[[], bool]) -> bool:
     """Whether something becomes true in time."""
-    deadline = time.monotonic() + within
+    deadline = time.monotonic() + SOON
     while not what():
         if time.monotonic() > deadline:
             return False
@@ -175,8 +175,9 @@ def announced_in(storm: Callable[[], object]) -> tuple[int, float]:
     """Give how often a storm was announced here, and seconds from its end to the last time."""
     before, began = here.count, time.monotonic()
     storm()
-    ended = last = time.monotonic()
-    count = here.count
+    ended = time.monotonic()
+    assert comes(lambda: here.count > before)
+    count, last = here.count, time.monotonic()
     while time.monotonic() < last + 0.5:
         if here.count != count:
             count, last = here.count, time.monotonic()
@@ -199,7 +200,7 @@ def test_a_storm_over_redis_is_soon_over(redis_server: RedisServer, listening_to
     sender.close()
 
     assert 1 <= count < STORM / 20
-    assert seconds < SOON
+    assert seconds < 10
 
 
 def test_the_issuer_tells_for_a_store_that_does_not(redis_server: RedisServer, listening_to_redis: Events) -> None:
@@ -234,10 +235,10 @@ def test_events_come_again_after_redis_was_away(caplog: pytest.LogCaptureFixture
         count = here.count
         server.start()
 
-        assert comes(lambda: here.count > count, within=15)
+        assert comes(lambda: here.count > count)
         events.close()
 
-    assert taken < 3.0
+    assert taken < 30.0  # not a moment for each
     assert "events come again" in caplog.text
 
 
@@ -251,7 +252,7 @@ def test_a_redis_that_hangs_holds_a_change_up_for_a_moment_only() -> None:
             events.publish()
         taken = time.monotonic() - began
 
-    assert taken < 3.0
+    assert taken < 30.0  # not a timeout for each
 
 
 @pytest.mark.parametrize(
@@ -305,7 +306,7 @@ def test_a_storm_over_postgresql_is_soon_over(database: PostgreSQLServer) -> Non
         count, seconds = announced_in(lambda: database.run(notices, address.rpartition("/")[2]))
 
         assert 1 <= count < STORM / 20
-        assert seconds < SOON
+        assert seconds < 10
 
 
 def test_postgresql_is_listened_to_when_tokens_are_looked_up(database: PostgreSQLServer) -> None:
@@ -330,7 +331,7 @@ def test_notices_come_again_after_a_restart(database: PostgreSQLServer) -> None:
         count = here.count
         database.start()
 
-        assert comes(lambda: here.count > count, within=15)
+        assert comes(lambda: here.count > count)
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from cli.running import ROOT, as_curl, environ
+from services.running import free_port
 
 pytest.importorskip("flask")
 pytest.importorskip("rich", reason="needs the extra cli")
@@ -37,8 +38,7 @@ def flask(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def port(folder: Path) -> Iterator[int]:
     """Where ``flask run`` serves the copy; it ends with the test."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
+    port = free_port()
     with subprocess.Popen(
         [*FLASK, "run", "--port", str(port)],
         cwd=folder,

@@ -171,7 +171,7 @@ def test_two_processes_at_once_are_harmless(caplog: pytest.LogCaptureFixture) ->
 
     def held(password: bytes, kept: Digest) -> bool:
         entered.set()
-        go.wait(10)
+        go.wait(60)
         return verify(password, kept)
 
     store.first_uses = FirstUses(verify=held)
@@ -179,7 +179,7 @@ def test_two_processes_at_once_are_harmless(caplog: pytest.LogCaptureFixture) ->
     def act(number: int) -> bool:
         if number == 0:
             return bool(store.find(RIGHT) == jira_token())
-        entered.wait(10)
+        entered.wait(60)
         found = other.find(store, RIGHT)
         go.set()
         return found == jira_token()

@@ -39,6 +39,7 @@ from patmiddleware import (
     Token,
     open_store,
 )
+from patmiddleware.backends.caching import BOUND
 from patmiddleware.backends.memory import MemoryStore
 from patmiddleware.interfaces import TokenStore
 from patmiddleware.resolver import Identity, Resolver
@@ -47,8 +48,8 @@ from patmiddleware.tokens import mint_secret
 
 ROOT = Path(__file__).parent.parent
 DAY = timedelta(days=1)
-SOON = 5.0
-"""Seconds within which what must take one second at the most is waited for, on a busy machine."""
+SOON = 60.0
+"""Seconds for which what must come is waited for, on a busy machine."""
 
 
 def mint(store: TokenStore, clock: Callable[[], float] = time.time, **options: Any) -> Minted:
@@ -87,6 +88,16 @@ def opened(store: Any, **options: Any) -> Iterator[Gate]:
     finally:
         store.down = False
         assert gate.app.close()
+
+
+def at_most(began: float, seconds: float) -> float:
+    """Give how many questions there can have been, one at a time and none too soon; a thread that is late asks, too.
+
+    Args:
+        began: by the monotonic clock.
+        seconds: from one to the next.
+    """
+    return 1 + (time.monotonic() - began) / seconds
 
 
 # --- Calls that are not made
@@ -201,12 +212,13 @@ def test_two_hundred_misses_at_once_make_one_look_up(is_known: bool) -> None:
     secret = mint(store).secret if is_known else mint_secret()
     store.before = lambda method: time.sleep(0.05) if method == "find" else None
 
+    began = time.monotonic()
     with opened(store, directory=directory) as gate:
         statuses = gate.ask_together(bearer(secret), 200)
 
     assert set(statuses) == {200 if is_known else 401}
     assert (store.calls["find"], directory.calls["find"]) == (1, int(is_known))
-    assert store.calls["revision"] <= 3  # one; more only where two hundred threads take longer than half a second
+    assert store.calls["revision"] <= at_most(began, CacheSettings().poll)
 
 
 @pytest.mark.parametrize("method", ["find", "revision"])
@@ -223,11 +235,12 @@ def test_store_that_is_down_is_not_asked_by_everyone(method: str, missing: str) 
 
     store.before = before
 
+    began = time.monotonic()
     with opened(store, missing=missing) as gate:
         statuses = gate.ask_together(bearer(secret), 200)
 
     assert statuses == [503] * 200
-    assert store.calls[method] <= 10  # a thread that came late asks itself
+    assert store.calls[method] <= at_most(began, 0.3)
 
 
 def test_directory_that_is_down_is_not_asked_by_everyone() -> None:
@@ -241,11 +254,12 @@ def test_directory_that_is_down_is_not_asked_by_everyone() -> None:
 
     directory.before = before
 
+    began = time.monotonic()
     with opened(store, directory=directory) as gate:
         statuses = gate.ask_together(bearer(secret), 200)
 
     assert statuses == [503] * 200
-    assert directory.calls["find"] <= 10
+    assert directory.calls["find"] <= at_most(began, 0.3)
 
 
 def test_many_tokens_at_once_are_each_looked_up_once() -> None:
@@ -642,7 +656,7 @@ def test_revocation_by_another_process_holds_within_the_bound(address: str) -> N
     if address == "memory:":
         return
     store = open_store(address)
-    seconds = []
+    admitted = []  # how many seconds after the revocation it was asked
 
     with opened(store) as gate, process(REVOKE, address) as child:
         assert child.stdin is not None
@@ -655,11 +669,11 @@ def test_revocation_by_another_process_holds_within_the_bound(address: str) -> N
             child.stdin.flush()
             assert child.stdout.readline() == "revoked\n"
             began = time.monotonic()
-            while gate.ask(bearer(minted.secret)) == 200 and time.monotonic() < began + SOON:
+            while (asked := time.monotonic()) < began + SOON and gate.ask(bearer(minted.secret)) == 200:
+                admitted.append(asked - began)
                 time.sleep(0.01)
-            seconds.append(time.monotonic() - began)
 
-    assert max(seconds) < SOON
+    assert max(admitted, default=0.0) < BOUND
 
 
 def test_reader_without_a_revision_is_believed_for_a_second() -> None:
@@ -677,12 +691,15 @@ def test_reader_without_a_revision_is_believed_for_a_second() -> None:
     reader, header = OnlyFinds(), bearer(mint_secret())
 
     with opened(reader) as gate:
+        began = time.monotonic()
         before = [gate.ask(header) for _ in range(50)]
+        most = at_most(began, 1.0)
         calls = reader.calls
         reader.token = None
         time.sleep(1.01)
 
-        assert (set(before), calls, gate.ask(header)) == ({200}, 1, 401)
+        assert (set(before), gate.ask(header)) == ({200}, 401)
+        assert calls <= most
 
 
 @pytest.mark.parametrize("make", [FlakyStore, PlainStore, SilentStore], ids=lambda make: make.__name__)
@@ -690,35 +707,35 @@ def test_no_request_that_begins_after_a_revocation_gets_in(make: Callable[[], An
     """Threads ask all the time while tokens are revoked: once ``revoke`` has returned, nobody new gets in."""
     store = make()
     issuer = Issuer(store)
-    current: list[tuple[str, threading.Event]] = [("", threading.Event())]
+    current: list[tuple[str, threading.Event, threading.Event]] = [("", threading.Event(), threading.Event())]
     late: list[str] = []
-    admitted: list[str] = []
+    raced: list[bool] = []
     ended = threading.Event()
 
     def ask(gate: Gate) -> None:
         while not ended.is_set():
-            secret, revoked = current[0]
+            secret, admitted, revoked = current[0]
             was_revoked = revoked.is_set()
             if gate.ask(bearer(secret)) == 200:
-                (late if was_revoked else admitted).append(secret)
+                admitted.set()
+                late.extend([secret] * was_revoked)
 
     with opened(store) as gate:
         threads = [threading.Thread(target=ask, args=(gate,)) for _ in range(3)]
         for thread in threads:
             thread.start()
         for _ in range(30):
-            minted, revoked = mint(store), threading.Event()
-            current[0] = (minted.secret, revoked)
-            time.sleep(0.005)
+            minted, admitted, revoked = mint(store), threading.Event(), threading.Event()
+            current[0] = (minted.secret, admitted, revoked)
+            raced.append(admitted.wait(SOON))
             issuer.revoke(minted.token.id)
             revoked.set()
             time.sleep(0.002)
         ended.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(SOON)
 
-    assert late == []
-    assert len(set(admitted)) > 10  # it was a race, and not only refusals
+    assert (late, set(raced)) == ([], {True})
 
 
 # --- The revision
@@ -753,24 +770,21 @@ def test_store_whose_revision_hangs() -> None:
     store = FlakyStore()
     header = bearer(mint(store).secret)
     released = threading.Event()
-    slowest = 0.0
-    seen: list[int] = []
-    lock = threading.Lock()
+    seen: list[tuple[float, float, int]] = []  # when it was asked, when it was answered, and with what
 
     def ask(gate: Gate, until: float) -> None:
-        nonlocal slowest
-        while time.monotonic() < until:
+        began = 0.0
+        while began < until:
             began = time.monotonic()
             status = gate.ask(header)
-            with lock:
-                seen.append(status)
-                slowest = max(slowest, time.monotonic() - began)
+            seen.append((began, time.monotonic(), status))
 
     with opened(store) as gate:
+        first = time.monotonic()
         gate.ask(header)
+        last = time.monotonic()
         store.before = lambda method: released.wait(60) if method == "revision" else None
-        until = time.monotonic() + 2.5
-        threads = [threading.Thread(target=ask, args=(gate, until)) for _ in range(4)]
+        threads = [threading.Thread(target=ask, args=(gate, last + 2.5)) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -781,10 +795,9 @@ def test_store_whose_revision_hangs() -> None:
 
         assert gate.ask(header) == 200
 
-    assert seen[:10] == [200] * 10
-    assert set(seen) == {200, 503}
-    assert 200 not in seen[seen.index(503) + 4 :]  # but for those that were under way
-    assert (slowest < SOON, len(waiting)) == (True, 1)
+    assert {status for _, ended, status in seen if ended < first + BOUND} <= {200}
+    assert {status for began, _, status in seen if began > last + BOUND} == {503}
+    assert (max(ended - began for began, ended, _ in seen) < 20, len(waiting)) == (True, 1)
 
 
 def test_revocation_here_is_not_hidden_by_a_store_that_hangs() -> None:

@@ -48,7 +48,7 @@ def pytest_in(folder: Path, *options: str, **files: str) -> subprocess.Completed
     for name, text in {"app": APP, **files}.items():
         (folder / f"{name}.py").write_text(dedent(text), "utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
 
 
 @pytest.fixture

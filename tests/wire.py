@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -22,13 +22,16 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from services.running import free_port
 
 TESTS = Path(__file__).parent
 HOST = "127.0.0.1"
-STARTING = 30.0
+STARTING = 60.0
 """Seconds in which a server must answer for the first time."""
-PATIENCE = 1.0
-"""Seconds for which the client waits for more of an answer."""
+PATIENCE = 30.0
+"""Seconds for which the client waits for an answer that must come: for a busy machine, too."""
+MORE = 2.0
+"""Seconds for which it waits for more of one that has begun: some servers keep the connection."""
 MARK = "seen-by-the-application:"
 """What stands before the line in which the application tells what it was called with."""
 
@@ -119,18 +122,18 @@ class Server:
 
         Args:
             data: the request.
-            patience: seconds in which the answer must begin; more of it must come within :data:`PATIENCE`.
+            patience: seconds in which the answer must begin; more of it must come within :data:`MORE`.
         """
         received = bytearray()
-        with socket.create_connection((HOST, self.port), timeout=5) as connection:
-            try:
+        with socket.create_connection((HOST, self.port), timeout=PATIENCE) as connection:
+            # It hangs, or was cut off before all was sent: what came back is what counts.
+            with suppress(TimeoutError, ConnectionError):
                 connection.sendall(data)
-                connection.settimeout(patience)
+            connection.settimeout(patience)
+            with suppress(TimeoutError, ConnectionError):
                 while chunk := connection.recv(65_536):
                     received += chunk
-                    connection.settimeout(PATIENCE)
-            except (TimeoutError, ConnectionError):
-                pass  # it hangs, or was cut off before all was sent: what came back is what counts
+                    connection.settimeout(MORE)
         return Reply(bytes(received))
 
     def ask(
@@ -179,7 +182,7 @@ def serving(
         environ: more environment variables of its own.
     """
     for _ in range(3):  # between finding a port and using it somebody else may take it
-        port = _free_port()
+        port = free_port()
         log = folder / f"{name}.log"
         process = _start(name, port, folder, log, application, environ)
         try:
@@ -189,13 +192,6 @@ def serving(
         finally:
             _end(process)
     raise AssertionError(f"{name} does not serve: {log.read_text(errors='replace')[-2_000:]}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _start(

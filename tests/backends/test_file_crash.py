@@ -209,7 +209,7 @@ def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-W", "ignore", "-c", program, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=280,
         env=ENVIRON,
         check=False,
     )

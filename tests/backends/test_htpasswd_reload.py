@@ -55,18 +55,19 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
 # -- changes
 
 
-def test_a_file_that_is_being_written_makes_nobody_a_stranger(path: Path) -> None:
+def test_a_file_that_is_being_written_makes_nobody_a_stranger(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As ``htpasswd`` does it: the file is emptied and filled again, and whoever looks then waits for all of it."""
+    monkeypatch.setattr(reloading, "QUIET", 2.0)  # a thread of a busy machine may be late for its next line
     directory = HtpasswdDirectory(path, reload=0)
 
     def rewrite() -> None:
         with path.open("w", encoding="utf-8") as stream:
             begun.set()
             for name in ("bob", "carol", "alice"):
-                sleep(reloading.QUIET / 5)
+                sleep(0.01)
                 print(ALICE.replace("alice", name), file=stream, flush=True)
 
-    for _ in range(3):
+    for _ in range(2):
         begun = Event()
         writer = Thread(target=rewrite)
         writer.start()
@@ -306,7 +307,7 @@ def test_a_link_is_followed_anew(tmp_path: Path) -> None:
 
 def python(script: str, path: Path) -> str:
     command = [sys.executable, "-c", textwrap.dedent(script), str(path)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=280, check=True).stdout
 
 
 def test_readers_see_whole_files_while_they_change(path: Path) -> None:
@@ -338,7 +339,7 @@ def test_readers_see_whole_files_while_they_change(path: Path) -> None:
                 seen.add(latest)
         threads = [Thread(target=ask, daemon=True) for _ in range(4)]
         [thread.start() for thread in threads]
-        until = monotonic() + 30
+        until = monotonic() + 90
         for number in range(1, 11):
             for before in reversed(range(number)):
                 replace(number + before)

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from loopback import Asked, Loopback, Reply, authority, serving
+from services.running import free_port
 
 from patmiddleware.backends.introspection import IntrospectionReader
 from patmiddleware.errors import BackendUnavailable, ConfigurationError
@@ -122,9 +123,7 @@ class TestUnreachable(OutageContract):
     """A server that is not there is an outage."""
 
     def make_unreachable(self) -> IntrospectionReader:
-        with serving() as gone:
-            url = gone.url
-        return reader_at(url, timeout=0.5)
+        return reader_at(f"http://127.0.0.1:{free_port()}/keys", timeout=0.5)
 
 
 def test_reader_answers_to_the_protocols(asking: Callable[..., IntrospectionReader]) -> None:
@@ -384,11 +383,8 @@ def test_kept_connection_that_was_closed_is_replaced(
 
 def test_refused_connection_is_told() -> None:
     """Whoever reads it knows that nothing runs there."""
-    with serving() as server:
-        url = server.url
-
     with pytest.raises(BackendUnavailable, match="refused"):
-        found(reader_at(url))
+        found(reader_at(f"http://127.0.0.1:{free_port()}/keys"))
 
 
 def test_too_many_calls_at_once_are_an_outage(server: Loopback, asking: Callable[..., IntrospectionReader]) -> None:
@@ -444,13 +440,13 @@ def test_drip_is_an_outage(
     server: Loopback, asking: Callable[..., IntrospectionReader], head: bytes, drop: bytes
 ) -> None:
     """A byte now and then does not hold a request for ever: the timeout is for the whole."""
-    server.answer = lambda asked: Reply(raw=head + drop * 100, pause=0.05)
+    server.answer = lambda asked: Reply(raw=head + drop * 1_000, pause=0.05)
     began = time.monotonic()
 
     with pytest.raises(BackendUnavailable, match=r"not whole within|it took too long"):
         found(asking(timeout=0.4))
 
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20
 
 
 def test_forked_child_has_connections_of_its_own(server: Loopback, asking: Callable[..., IntrospectionReader]) -> None:
@@ -460,7 +456,7 @@ def test_forked_child_has_connections_of_its_own(server: Loopback, asking: Calla
 
     child = multiprocessing.get_context("fork").Process(target=_ask_and_leave, args=(reader,))
     child.start()
-    child.join(20)
+    child.join(60)
 
     assert child.exitcode == 0
     assert found(reader) is not None

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from issuing import AUDIENCE, ISSUER, ec_key, ed_key, issued, jwk, key_file, key_set, pem, rsa_key, secret_jwk, written
 from loopback import Reply, authority, serving
+from services.running import free_port
 
 from patmiddleware.backends.caching import TokenCache
 from patmiddleware.backends.jwt import JWTReader
@@ -296,9 +297,7 @@ class TestUnreachable(OutageContract):
     """A server that is not there is an outage of every token that could be one."""
 
     def make_unreachable(self) -> Any:
-        with serving() as server:
-            url = server.url
-        reader = reader_at(url, timeout=0.5)
+        reader = reader_at(f"http://127.0.0.1:{free_port()}/keys", timeout=0.5)
 
         class OfOneToken:
             def find(self, secret: Secret) -> Token | None:
@@ -442,7 +441,7 @@ def test_forked_child_fetches_over_connections_of_its_own() -> None:
         context = multiprocessing.get_context("fork")
         child = context.Process(target=_in_child, args=(reader,))
         child.start()
-        child.join(20)
+        child.join(60)
 
         assert child.exitcode == 0
         assert server.connections == 2
@@ -617,7 +616,7 @@ def test_one_thread_fetches() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
 
     assert (names, publisher.calls) == (["k1"] * 8, 1)
 
@@ -640,7 +639,7 @@ def _of_thread(act: Callable[[], str | None]) -> str | None:
     results = list[str | None]()
     thread = threading.Thread(target=lambda: results.append(act()))
     thread.start()
-    thread.join(5)
+    thread.join(60)
     return results[0]
 
 

@@ -46,7 +46,7 @@ class Answer:
 def request(method: str, url: str, headers: dict[str, str] | None = None, body: str | None = None) -> Answer:
     """Make one request."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     try:
         connection.request(method, parts.path, body, headers or {})
         response = connection.getresponse()
@@ -110,5 +110,5 @@ def started(process: subprocess.Popen[str]) -> Any:
 def ended(process: subprocess.Popen[str], by: signal.Signals) -> tuple[int, str, str]:
     """End a process by a signal, and give its exit code and what it said since."""
     process.send_signal(by)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     return process.returncode, out, err

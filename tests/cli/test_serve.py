@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from conftest import Place
 
 SLOW_APP = """
-import time
+import pathlib, time
 
 def application(environ, start_response):
+    pathlib.Path("begun").touch()
     time.sleep(1.5)
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"x" * 3_000_000]
@@ -112,9 +113,10 @@ def test_requests_in_flight_are_answered(place: Place, by: signal.Signals) -> No
         headers = {"Authorization": f"Bearer {secret}"}
         asking = threading.Thread(target=lambda: answers.append(request("GET", f"{url}/issue/OPS-1", headers)))
         asking.start()
-        time.sleep(0.7)
+        while not (place.folder / "begun").exists() and asking.is_alive():
+            time.sleep(0.01)
         code, _, err = ended(process, by)
-        asking.join(30)
+        asking.join(60)
 
     assert [(answer.status, len(answer.body)) for answer in answers] == [(200, 3_000_000)]
     assert (code, err) == (0, "")

@@ -251,7 +251,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "work.js").write_text(SCRIPT)
     (folder / "buoy.txt").write_text("seen from the pier")
     command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "jira-client@8"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=100)
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=280)
     return folder
 
 

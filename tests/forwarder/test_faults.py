@@ -99,7 +99,7 @@ def chain(running: Chain) -> Iterator[Chain]:
 
 
 def wait(until: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not until():
         assert time.monotonic() < deadline, "it never came about"
         time.sleep(0.02)
@@ -157,7 +157,7 @@ def test_an_answer_that_is_cut_short_looks_so(chain: Chain, script: Callable[...
 
 def test_an_upstream_that_takes_no_upload_is_too_slow(chain: Chain) -> None:
     """What lies between fills up, and each piece has its time. A client that goes on sending may miss the answer."""
-    chain.liar.script = deaf(5)
+    chain.liar.script = deaf()
 
     for _ in range(CONNECTIONS + 1):
         try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 from services.jira import PASSWORDS, JiraServer, jira
@@ -75,7 +75,7 @@ def chain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         assert isinstance(store, TokenStore)
         secret = Issuer(store).mint(owner="alice", name="all", scopes={"SYSTEM_ADMIN"}).secret
         with serving(request.param, folder, "patmiddleware.wsgi:application", environ) as server:
-            yield Chain(replace(server, patience=20.0), upstream, secret)
+            yield Chain(server, upstream, secret)
 
 
 def test_a_plain_request(chain: Chain) -> None:

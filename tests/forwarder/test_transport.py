@@ -16,6 +16,7 @@ import pytest
 from loopback import authority, serving
 from rawupstream import Upstream, upstream
 from services.liar import liar, say
+from services.running import free_port
 
 from patmiddleware.errors import ConfigurationError, UpstreamError, UpstreamTimeout
 from patmiddleware.forwarder.transport import PooledTransport
@@ -287,8 +288,7 @@ def test_a_server_that_stalls_is_given_up(stage: str) -> None:
 
 def test_nobody_there() -> None:
     """It is told who."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
 
     with pytest.raises(UpstreamError, match=f"127.0.0.1:{port} can't be reached: Connection refused"):
         PooledTransport(f"http://127.0.0.1:{port}").send(get())

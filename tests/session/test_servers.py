@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from wire import Reply, Server, servers, serving
@@ -19,7 +18,7 @@ LOGIN = json.dumps({"username": "alice", "password": secret_of("good")}).encode(
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Each of the servers, started once."""
     with serving(request.param, tmp_path_factory.mktemp(request.param)) as server:
-        yield replace(server, patience=20.0)
+        yield server
 
 
 def log_in(server: Server, target: str = "/rest/auth/1/session", *headers: str, body: bytes = LOGIN) -> Reply:

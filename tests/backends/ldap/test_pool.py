@@ -27,7 +27,9 @@ from patmiddleware.model import Secret
 Open = Callable[..., LDAPDirectory]
 ROOT = Path(__file__).parents[3]
 TIMEOUT = 0.5
-SLACK = 3.0
+PATIENT = 3.0
+"""Seconds of a timeout within which a real server must answer as well."""
+SLACK = 20.0
 """Seconds by which a busy machine may be late."""
 
 
@@ -141,7 +143,7 @@ def test_many_threads_share_few_connections(own: Slapd, opened: Open) -> None:
 
 def test_who_waits_too_long_for_a_connection_hears_so(server: Slapd) -> None:
     """A pool that stays in use is an outage, within the timeout; no place is lost by it."""
-    shared = Pool(_reach(server.uri, size=1, timeout=TIMEOUT))
+    shared = Pool(_reach(server.uri, size=1, timeout=PATIENT))
     began = time.monotonic()
 
     def ask_again(connection: Connection) -> str | None:
@@ -150,7 +152,7 @@ def test_who_waits_too_long_for_a_connection_hears_so(server: Slapd) -> None:
         return connection.who()
 
     assert shared.run(ask_again)
-    assert time.monotonic() - began < TIMEOUT + SLACK
+    assert time.monotonic() - began < PATIENT + SLACK
     assert shared.run(Connection.who)
     shared.close()
 
@@ -249,7 +251,7 @@ def test_a_server_that_closes_idle_connections_is_not_noticed(opened: Open) -> N
         corner.person("alice")
         directory = opened(corner.address)
         assert directory.find("alice")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
 
         while own.clients() and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -279,23 +281,30 @@ def test_the_next_server_takes_over(opened: Open) -> None:
         assert told == ["First", "Second", "Second", "First"]
 
 
-def test_a_server_that_failed_is_rested(
-    corner: Corner, opened: Open, silent: Callable[[bytes], int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_failed_is_rested(corner: Corner, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not waited for at each question, but asked again after a while."""
     corner.person("alice")
-    slow = f"ldap://127.0.0.1:{silent(b'')}"
-    directory = opened([f"{slow}/{corner.base}", corner.server.uri], timeout=TIMEOUT)
-    taken = []
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        slow.setblocking(False)
+        address = f"ldap://127.0.0.1:{slow.getsockname()[1]}/{corner.base}"
+        directory = opened([address, corner.server.uri], timeout=PATIENT)
+        asked = []
 
-    for rest in (60.0, 60.0, 0.0, 0.0):
-        monkeypatch.setattr(pool, "REST", rest)
-        began = time.monotonic()
-        assert directory.find("alice")
-        taken.append(time.monotonic() - began >= TIMEOUT)
-        directory.close()
+        for rest in (60.0, 60.0, 0.0, 0.0):
+            monkeypatch.setattr(pool, "REST", rest)
+            assert directory.find("alice")
+            asked.append(_was_asked(slow))
+            directory.close()
 
-    assert taken == [True, False, False, False]
+    assert asked == [True, False, False, False]
+
+
+def _was_asked(server: socket.socket) -> bool:
+    try:
+        server.accept()[0].close()
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _display_name(directory: LDAPDirectory) -> str | None:
@@ -344,7 +353,7 @@ def test_a_server_that_falls_silent_later_is_an_outage_in_time(own: Slapd, opene
     """A kept connection that nobody answers on any more is waited for once, and not kept."""
     corner = own.corner()
     corner.person("alice")
-    directory = opened(corner.address, timeout=TIMEOUT, connect_timeout=TIMEOUT)
+    directory = opened(corner.address, timeout=PATIENT, connect_timeout=PATIENT)
     assert directory.find("alice")
 
     own.signal(signal.SIGSTOP)
@@ -356,7 +365,7 @@ def test_a_server_that_falls_silent_later_is_an_outage_in_time(own: Slapd, opene
     finally:
         own.signal(signal.SIGCONT)
 
-    assert taken < TIMEOUT * 2 + SLACK
+    assert taken < PATIENT * 2 + SLACK
     assert directory.find("alice")
 
 

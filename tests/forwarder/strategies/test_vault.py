@@ -205,13 +205,13 @@ def test_memory_is_bounded() -> None:
 def test_threads_share_one(scene: Scene) -> None:
     """Requests of one owner at the same moment make one strategy: two would each log in."""
     barrier, sent = Barrier(4), list[str]()
-    scene.vault.before = lambda method: barrier.wait(10)
+    scene.vault.before = lambda method: barrier.wait(60)
     threads = [Thread(target=lambda: sent.append(scene.sent())) for _ in range(4)]
 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
 
     assert (sent, len(scene.made)) == (["alice's"] * 4, 1)
 
