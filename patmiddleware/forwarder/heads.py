@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
 from http.client import (
     BadStatusLine,
     HTTPException,
@@ -55,6 +54,7 @@ class StrictResponse(HTTPResponse):
     _pool: Any = None  # Any: its methods for connections are not public
     _connection: Any = None
     version_string, length_remaining = "HTTP/1.1", None
+    _brings_more = False
 
     def __init__(self, sock: socket.socket, *rest: Any, **more: Any) -> None:  # Any: as http.client has them
         super().__init__(sock, *rest, **more)
@@ -85,7 +85,7 @@ class StrictResponse(HTTPResponse):
         connection, self._connection = self._connection, None
         if connection is not None:
             self.close()
-            if not is_done:
+            if self._brings_more or not is_done:
                 connection.close()
             self._pool._put_conn(connection)
 
@@ -133,15 +133,13 @@ class StrictResponse(HTTPResponse):
             self.will_close = True
 
     def _close_conn(self) -> None:
-        """Let go of the socket; where more than the answer came, nobody gets to read from it any more."""
-        if not self.will_close and self._has_more():
-            with suppress(OSError):
-                self._wire.shutdown(socket.SHUT_RDWR)  # urllib3 looks for that before it sends on it
+        """Let go of what is read from, and remember whether more than the answer came."""
+        self._brings_more = not self.will_close and self._has_more()
         super()._close_conn()  # type: ignore[misc]
 
     def _has_more(self) -> bool:
         """Say whether bytes were read too many; what the system still holds urllib3 sees before it sends again."""
-        if getattr(self._wire, "pending", _none)():  # what TLS holds is seen by nobody else
+        if _held(self._wire):
             return True
         self.fp.raw.readinto = _nothing  # type: ignore[method-assign]  # the buffer alone is asked: no system call
         return bool(self.fp.peek(1))
@@ -151,8 +149,11 @@ def _nothing(buffer: object) -> None:
     """Read nothing, as where there is nothing yet."""
 
 
-def _none() -> int:
-    return 0
+def _held(wire: Any) -> int:  # Any: a socket, or what urllib3 has for TLS within that of a proxy
+    """Give the bytes that TLS has taken in, which nobody else sees."""
+    if hasattr(wire, "incoming"):
+        return int(wire.incoming.pending + wire.sslobj.pending() + wire.socket.pending())
+    return int(wire.pending()) if hasattr(wire, "pending") else 0
 
 
 def _status(file: BinaryIO) -> tuple[str, int, str]:

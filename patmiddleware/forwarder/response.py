@@ -41,9 +41,9 @@ class PooledResponse:
         raw = self._raw
         try:
             while piece := raw.read1(PIECE):
+                if raw.length == 0:  # who takes the piece may be slow
+                    raw.free(is_done=True)
                 yield piece
-                if raw.length == 0:  # asking once more would cost as much again
-                    break
             if raw.length:
                 raise IncompleteRead(b"", raw.length)
         except TimeoutError as error:

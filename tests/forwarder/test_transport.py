@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import sleep
 from urllib.parse import urlsplit
@@ -125,6 +125,18 @@ def test_an_answer_that_is_not_read_frees_its_place() -> None:
             response.close()
 
         assert server.connections == 3
+
+
+def test_a_connection_is_free_with_the_last_piece() -> None:
+    """Whoever takes that piece may be slow, or never ask for another one."""
+    with upstream(OK, times=2) as server:
+        transport = PooledTransport(server.url, connections=1, connect_timeout=2)
+        first = transport.send(get())
+
+        assert next(first.stream()) == b"ok"
+        assert read(transport.send(get())) == b"ok"
+        first.close()
+        assert server.connections == 1
 
 
 def test_too_many_at_once_wait_and_are_told() -> None:
@@ -470,9 +482,9 @@ def test_a_connection_that_brought_too_much_is_not_used_again(
         assert server.connections == connections
 
 
-def test_a_connection_over_tls_that_brought_too_much_is_not_used_again(tmp_path: Path) -> None:
-    """Though what TLS has taken in already is not seen at the socket any more."""
-    ca, context = authority(tmp_path)
+@contextmanager
+def generous(context: ssl.SSLContext) -> Iterator[Upstream]:
+    """An upstream over TLS that sends one answer more on its first connection."""
     excess = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
 
     def answer(connection: socket.socket, number: int) -> None:
@@ -481,8 +493,35 @@ def test_a_connection_over_tls_that_brought_too_much_is_not_used_again(tmp_path:
                 wire.sendall(OK + excess if number == 0 else OK)
 
     with upstream(answer) as server:
-        url = server.url.replace("http:", "https:")
-        transport = PooledTransport(url, ca_file=ca, timeout=5)
+        server.url = server.url.replace("http:", "https:")
+        yield server
 
-        assert [read(transport.send(get())) for _ in range(2)] == [b"ok"] * 2
+
+def test_a_connection_over_tls_that_brought_too_much_is_not_used_again(tmp_path: Path) -> None:
+    """Though what TLS has taken in already is not seen at the socket any more."""
+    ca, context = authority(tmp_path)
+
+    with generous(context) as server:
+        transport = PooledTransport(server.url, ca_file=ca, timeout=5)
+
+        assert [read(transport.send(get())) for _ in range(3)] == [b"ok"] * 3
+        assert server.connections == 2
+
+
+def test_a_connection_within_the_tls_of_a_proxy_that_brought_too_much_is_not_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place is free all the same, and the one after it is kept."""
+    ca, context = authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca))  # by which the proxy is trusted
+
+    def tunnelled(client: socket.socket) -> None:
+        with context.wrap_socket(client, server_side=True) as wire:
+            tunnel(urlsplit(server.url).netloc, [])(wire)
+
+    with generous(context) as server, liar(tunnelled) as proxy:
+        way = proxy.url.replace("http:", "https:")
+        transport = PooledTransport(server.url, ca_file=ca, timeout=5, connections=1, connect_timeout=5, proxy=way)
+
+        assert [read(transport.send(get())) for _ in range(3)] == [b"ok"] * 3
         assert server.connections == 2
