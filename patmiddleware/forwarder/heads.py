@@ -124,7 +124,9 @@ class StrictResponse(HTTPResponse):
         # Both, or chunks of HTTP/1.0, may be meant to end in another place (RFC 9112, sections 6.1 and 6.3).
         doubtful = coding is not None and (stated != "" or self.version < _KEPT or self.status == _EMPTY)
         doubtful = doubtful or (self.status == _EMPTY and stated not in ("", "0"))  # RFC 9110, section 8.6
-        self.will_close = doubtful or self._check_close()  # type: ignore[attr-defined]
+        # It may stand on several lines, of which http.client reads one, or beside what keeps connections of HTTP/1.0.
+        is_last = self.status == _SWITCHED or "close" in ",".join(self.headers.get_all("connection", ())).lower()
+        self.will_close = doubtful or is_last or self._check_close()  # type: ignore[attr-defined]
         if self.status in BODILESS or self._method == "HEAD":  # type: ignore[attr-defined]
             self.chunked, self.length = False, 0
         elif not self.chunked and _LENGTH.fullmatch(first := stated.partition(",")[0].strip(" \t")):
