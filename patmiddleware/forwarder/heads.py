@@ -133,6 +133,8 @@ class StrictResponse(HTTPResponse):
             self.length = int(first)
         elif not self.chunked:
             self.will_close = True
+            if hasattr(self._wire, "suppress_ragged_eofs"):  # the end of TLS alone says that it is whole (section 9.8)
+                self._wire.suppress_ragged_eofs = False
 
     def _close_conn(self) -> None:
         """Let go of what is read from, and remember whether more than the answer came."""

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from time import sleep
 from urllib.parse import urlsplit
@@ -480,6 +480,39 @@ def test_a_connection_that_brought_too_much_is_not_used_again(
 
         assert got == [b"ok" if b"ok" in answer else b""] * 2
         assert server.connections == connections
+
+
+def hanging_up(context: ssl.SSLContext, answer: bytes, is_ended: bool) -> Callable[[socket.socket], None]:
+    """A server over TLS that answers once, and then closes the connection, with the end of TLS or without."""
+
+    def script(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as wire:
+            wire.recv(65_536)
+            wire.sendall(answer)
+            if is_ended:
+                with suppress(OSError):
+                    wire.unwrap()
+
+    return script
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize(
+    ("framing", "is_ended", "is_whole"),
+    [(b"", True, True), (b"", False, False), (b"Content-Length: 2\r\n", False, True)],
+)
+def test_an_answer_without_a_length_ends_where_tls_ends(
+    framing: bytes, is_ended: bool, is_whole: bool, version: ssl.TLSVersion, tmp_path: Path
+) -> None:
+    """Whoever stands between could cut it short otherwise; one that says its length is whole all the same."""
+    ca, context = authority(tmp_path)
+    context.maximum_version = version
+    answer = HEAD + framing + b"\r\nok"
+
+    with liar(hanging_up(context, answer, is_ended)) as server:
+        transport = PooledTransport(server.url.replace("http:", "https:"), ca_file=ca, timeout=5)
+        with nullcontext() if is_whole else pytest.raises(UpstreamError, match="hung up in the middle of TLS"):
+            assert read(transport.send(get())) == b"ok"
 
 
 @contextmanager
