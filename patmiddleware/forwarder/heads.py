@@ -14,6 +14,7 @@ from http.client import (
     RemoteDisconnected,
     UnknownProtocol,
 )
+from io import BytesIO
 from typing import Any, BinaryIO
 
 from .intime import InTime
@@ -67,18 +68,27 @@ class StrictResponse(HTTPResponse):
             HTTPException: for one that is none, or too long.
             TimeoutError: when the whole of it is not there within the socket's timeout.
         """
+        version, status, reason, message = self._head()
+        self.code, self.status, self.reason = status, status, reason.strip()
+        self.version = _version(version)
+        self.headers = self.msg = message
+        self._frame()
+
+    def _head(self) -> tuple[str, int, str, HTTPMessage]:
         for _ in range(_INTERIM):
             with InTime(self._wire, self.fp.raw):
                 version, status, reason = _status(self.fp)
                 message = _message(self.fp)
             if not 100 <= status < 200 or status == _SWITCHED:
-                break
-        else:
-            raise HeadError("too many interim answers")
-        self.code, self.status, self.reason = status, status, reason.strip()
-        self.version = _version(version)
-        self.headers = self.msg = message
-        self._frame()
+                return version, status, reason, message
+        raise HeadError("too many interim answers")
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Read what a proxy says to CONNECT, for the rest of which http.client has no bound."""
+        version, status, reason, _ = self._head()
+        self.fp.close()
+        self.fp = BytesIO(b"\r\n")  # type: ignore[assignment]  # all that is left of it
+        return version, status, reason
 
     def free(self, *, is_done: bool) -> None:
         """Give the connection back to its pool, closed where something of the answer may still come over it."""

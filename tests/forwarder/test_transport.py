@@ -414,6 +414,23 @@ def test_a_proxy_that_refuses_is_told() -> None:
         PooledTransport("https://127.0.0.1:9", proxy=proxy.url).send(get())
 
 
+def test_a_proxy_that_never_ends_its_answer_is_given_up() -> None:
+    """However often another byte of it comes."""
+
+    def script(client: socket.socket) -> None:
+        client.recv(65_536)
+        client.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+        for _ in range(100):
+            client.sendall(b"y")
+            sleep(0.05)
+
+    with liar(script) as proxy:
+        transport = PooledTransport("https://127.0.0.1:9", proxy=proxy.url, connect_timeout=0.4)
+
+        with pytest.raises(UpstreamTimeout, match="takes too long"):
+            transport.send(get())
+
+
 def test_no_proxy_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the settings say where requests go."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
