@@ -93,11 +93,16 @@ class StrictResponse(HTTPResponse):
     def free(self, *, is_done: bool) -> None:
         """Give the connection back to its pool, closed where something of the answer may still come over it."""
         connection, self._connection = self._connection, None
-        if connection is not None:
-            self.close()
+        if connection is None:
+            return
+        place = None
+        try:
+            self.close()  # raises while another greenlet reads
             if self._brings_more or not is_done:
                 connection.close()
-            self._pool._put_conn(connection)
+            place = connection
+        finally:
+            self._pool._put_conn(place)
 
     def _get_chunk_left(self) -> int | None:
         """Give the bytes that are left of a chunk, of the next one after its end; None: that was the last.
