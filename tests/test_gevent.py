@@ -58,3 +58,44 @@ def test_greenlets_get_their_answers(patched: str, tmp_path: Path) -> None:
 
     assert (done.stdout, done.stderr) == ("200 OK\n200 OK\nTrue True\n", "")
     assert len(audit.read_text().splitlines()) == 6
+
+
+CLOSING = """
+from gevent import monkey; monkey.patch_all()
+import gevent, socket
+from contextlib import suppress
+from patmiddleware.forwarder.transport import PooledTransport
+from patmiddleware.interfaces import UpstreamRequest
+
+def serve():
+    for rest in (b"", b"st"):
+        connections.append(listener.accept()[0])
+        connections[-1].recv(65_536)
+        connections[-1].sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 5\\r\\n\\r\\nfir" + rest)
+
+connections, listener = [], socket.create_server(("127.0.0.1", 0))
+server = gevent.spawn(serve)
+url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+transport = PooledTransport(url, connections=1, connect_timeout=5, timeout=20)
+request = UpstreamRequest("GET", "/", [])
+response = transport.send(request)
+stream = response.stream()
+print(next(stream))
+reader = gevent.spawn(next, stream)
+gevent.sleep(0.1)
+with suppress(RuntimeError):  # the standard library says that it is read
+    response.close()
+print(b"".join(transport.send(request).stream()))
+reader.kill()
+"""
+
+
+def test_an_answer_that_is_closed_while_another_greenlet_reads_it_frees_its_place() -> None:
+    """Another request gets its connection."""
+    pytest.importorskip("gevent")
+
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CLOSING], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (done.stdout, done.stderr) == ("b'fir'\nb'first'\n", "")

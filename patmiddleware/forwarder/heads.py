@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
 from http.client import (
     BadStatusLine,
     HTTPException,
@@ -15,6 +14,7 @@ from http.client import (
     RemoteDisconnected,
     UnknownProtocol,
 )
+from io import BytesIO
 from typing import Any, BinaryIO
 
 from .intime import InTime
@@ -55,6 +55,7 @@ class StrictResponse(HTTPResponse):
     _pool: Any = None  # Any: its methods for connections are not public
     _connection: Any = None
     version_string, length_remaining = "HTTP/1.1", None
+    _brings_more = False
 
     def __init__(self, sock: socket.socket, *rest: Any, **more: Any) -> None:  # Any: as http.client has them
         super().__init__(sock, *rest, **more)
@@ -67,27 +68,41 @@ class StrictResponse(HTTPResponse):
             HTTPException: for one that is none, or too long.
             TimeoutError: when the whole of it is not there within the socket's timeout.
         """
-        for _ in range(_INTERIM):
-            with InTime(self._wire, self.fp.raw):
-                version, status, reason = _status(self.fp)
-                message = _message(self.fp)
-            if not 100 <= status < 200 or status == _SWITCHED:
-                break
-        else:
-            raise HeadError("too many interim answers")
+        version, status, reason, message = self._head()
         self.code, self.status, self.reason = status, status, reason.strip()
         self.version = _version(version)
         self.headers = self.msg = message
         self._frame()
 
+    def _head(self) -> tuple[str, int, str, HTTPMessage]:
+        for _ in range(_INTERIM):
+            with InTime(self._wire, self.fp.raw):
+                version, status, reason = _status(self.fp)
+                message = _message(self.fp)
+            if not 100 <= status < 200 or status == _SWITCHED:
+                return version, status, reason, message
+        raise HeadError("too many interim answers")
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Read what a proxy says to CONNECT, for the rest of which http.client has no bound."""
+        version, status, reason, _ = self._head()
+        self.fp.close()
+        self.fp = BytesIO(b"\r\n")  # type: ignore[assignment]  # all that is left of it
+        return version, status, reason
+
     def free(self, *, is_done: bool) -> None:
         """Give the connection back to its pool, closed where something of the answer may still come over it."""
         connection, self._connection = self._connection, None
-        if connection is not None:
-            self.close()
-            if not is_done:
+        if connection is None:
+            return
+        place = None
+        try:
+            self.close()  # raises while another greenlet reads
+            if self._brings_more or not is_done:
                 connection.close()
-            self._pool._put_conn(connection)
+            place = connection
+        finally:
+            self._pool._put_conn(place)
 
     def _get_chunk_left(self) -> int | None:
         """Give the bytes that are left of a chunk, of the next one after its end; None: that was the last.
@@ -124,24 +139,26 @@ class StrictResponse(HTTPResponse):
         # Both, or chunks of HTTP/1.0, may be meant to end in another place (RFC 9112, sections 6.1 and 6.3).
         doubtful = coding is not None and (stated != "" or self.version < _KEPT or self.status == _EMPTY)
         doubtful = doubtful or (self.status == _EMPTY and stated not in ("", "0"))  # RFC 9110, section 8.6
-        self.will_close = doubtful or self._check_close()  # type: ignore[attr-defined]
+        # It may stand on several lines, of which http.client reads one, or beside what keeps connections of HTTP/1.0.
+        is_last = self.status == _SWITCHED or "close" in ",".join(self.headers.get_all("connection", ())).lower()
+        self.will_close = doubtful or is_last or self._check_close()  # type: ignore[attr-defined]
         if self.status in BODILESS or self._method == "HEAD":  # type: ignore[attr-defined]
             self.chunked, self.length = False, 0
         elif not self.chunked and _LENGTH.fullmatch(first := stated.partition(",")[0].strip(" \t")):
             self.length = int(first)
         elif not self.chunked:
             self.will_close = True
+            if hasattr(self._wire, "suppress_ragged_eofs"):  # the end of TLS alone says that it is whole (section 9.8)
+                self._wire.suppress_ragged_eofs = False
 
     def _close_conn(self) -> None:
-        """Let go of the socket; where more than the answer came, nobody gets to read from it any more."""
-        if not self.will_close and self._has_more():
-            with suppress(OSError):
-                self._wire.shutdown(socket.SHUT_RDWR)  # urllib3 looks for that before it sends on it
+        """Let go of what is read from, and remember whether more than the answer came."""
+        self._brings_more = not self.will_close and self._has_more()
         super()._close_conn()  # type: ignore[misc]
 
     def _has_more(self) -> bool:
         """Say whether bytes were read too many; what the system still holds urllib3 sees before it sends again."""
-        if getattr(self._wire, "pending", _none)():  # what TLS holds is seen by nobody else
+        if _held(self._wire):
             return True
         self.fp.raw.readinto = _nothing  # type: ignore[method-assign]  # the buffer alone is asked: no system call
         return bool(self.fp.peek(1))
@@ -151,8 +168,11 @@ def _nothing(buffer: object) -> None:
     """Read nothing, as where there is nothing yet."""
 
 
-def _none() -> int:
-    return 0
+def _held(wire: Any) -> int:  # Any: a socket, or what urllib3 has for TLS within that of a proxy
+    """Give the bytes that TLS has taken in, which nobody else sees."""
+    if hasattr(wire, "incoming"):
+        return int(wire.incoming.pending + wire.sslobj.pending() + wire.socket.pending())
+    return int(wire.pending()) if hasattr(wire, "pending") else 0
 
 
 def _status(file: BinaryIO) -> tuple[str, int, str]:

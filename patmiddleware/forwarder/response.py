@@ -41,9 +41,9 @@ class PooledResponse:
         raw = self._raw
         try:
             while piece := raw.read1(PIECE):
+                if raw.length == 0:  # who takes the piece may be slow
+                    raw.free(is_done=True)
                 yield piece
-                if raw.length == 0:  # asking once more would cost as much again
-                    break
             if raw.length:
                 raise IncompleteRead(b"", raw.length)
         except TimeoutError as error:
@@ -87,6 +87,8 @@ def in_words(error: Exception) -> str:
             return cause.verify_message
         if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
             return "it does not speak TLS there (write http://, or the port that does)"
+        if isinstance(cause, ssl.SSLEOFError):
+            return "it hung up in the middle of TLS"
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
     return in_words(inner[0]) if inner and inner[0] is not error else type(error).__name__

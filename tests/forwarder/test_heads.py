@@ -108,6 +108,8 @@ def test_what_is_no_head(sent: bytes) -> None:
         ("200 OK", b"Transfer-Encoding: chunked\r\n", "GET", (None, True, False)),
         ("200 OK", b"Transfer-Encoding: Chunked\r\nContent-Length: 3\r\n", "GET", (None, True, True)),
         ("200 OK", b"Content-Length: 3\r\nConnection: close\r\n", "GET", (3, False, True)),
+        ("200 OK", b"Content-Length: 3\r\nConnection: x\r\nConnection: Close\r\n", "GET", (3, False, True)),
+        ("101 Switching Protocols", b"Content-Length: 0\r\n", "GET", (0, False, True)),
         ("200 OK", b"", "GET", (None, False, True)),
         ("200 OK", b"Content-Length: +3\r\n", "GET", (None, False, True)),
         ("200 OK", b"Content-Length: " + b"9" * 5_000 + b"\r\n", "GET", (None, False, True)),
@@ -167,6 +169,13 @@ def test_a_body_follows(framed: bytes) -> None:
         response.begin()
 
         assert response.read() == b"abc"
+
+
+def test_a_connection_that_the_server_closes_is_not_kept() -> None:
+    """Also where it names the time for which it keeps others (RFC 9112, section 9.3)."""
+    response = read(b"HTTP/1.0 200 OK\r\nConnection: close\r\nKeep-Alive: timeout=5\r\nContent-Length: 0\r\n\r\n")
+
+    assert response.will_close
 
 
 def test_chunks_of_the_version_that_has_none_end_the_connection() -> None:

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from time import sleep
 from urllib.parse import urlsplit
@@ -126,6 +126,18 @@ def test_an_answer_that_is_not_read_frees_its_place() -> None:
             response.close()
 
         assert server.connections == 3
+
+
+def test_a_connection_is_free_with_the_last_piece() -> None:
+    """Whoever takes that piece may be slow, or never ask for another one."""
+    with upstream(OK, times=2) as server:
+        transport = PooledTransport(server.url, connections=1, connect_timeout=2)
+        first = transport.send(get())
+
+        assert next(first.stream()) == b"ok"
+        assert read(transport.send(get())) == b"ok"
+        first.close()
+        assert server.connections == 1
 
 
 def test_too_many_at_once_wait_and_are_told() -> None:
@@ -402,6 +414,23 @@ def test_a_proxy_that_refuses_is_told() -> None:
         PooledTransport("https://127.0.0.1:9", proxy=proxy.url).send(get())
 
 
+def test_a_proxy_that_never_ends_its_answer_is_given_up() -> None:
+    """However often another byte of it comes."""
+
+    def script(client: socket.socket) -> None:
+        client.recv(65_536)
+        client.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+        for _ in range(100):
+            client.sendall(b"y")
+            sleep(0.05)
+
+    with liar(script) as proxy:
+        transport = PooledTransport("https://127.0.0.1:9", proxy=proxy.url, connect_timeout=0.4)
+
+        with pytest.raises(UpstreamTimeout, match="takes too long"):
+            transport.send(get())
+
+
 def test_no_proxy_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the settings say where requests go."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
@@ -470,9 +499,42 @@ def test_a_connection_that_brought_too_much_is_not_used_again(
         assert server.connections == connections
 
 
-def test_a_connection_over_tls_that_brought_too_much_is_not_used_again(tmp_path: Path) -> None:
-    """Though what TLS has taken in already is not seen at the socket any more."""
+def hanging_up(context: ssl.SSLContext, answer: bytes, is_ended: bool) -> Callable[[socket.socket], None]:
+    """A server over TLS that answers once, and then closes the connection, with the end of TLS or without."""
+
+    def script(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as wire:
+            wire.recv(65_536)
+            wire.sendall(answer)
+            if is_ended:
+                with suppress(OSError):
+                    wire.unwrap()
+
+    return script
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize(
+    ("framing", "is_ended", "is_whole"),
+    [(b"", True, True), (b"", False, False), (b"Content-Length: 2\r\n", False, True)],
+)
+def test_an_answer_without_a_length_ends_where_tls_ends(
+    framing: bytes, is_ended: bool, is_whole: bool, version: ssl.TLSVersion, tmp_path: Path
+) -> None:
+    """Whoever stands between could cut it short otherwise; one that says its length is whole all the same."""
     ca, context = authority(tmp_path)
+    context.maximum_version = version
+    answer = HEAD + framing + b"\r\nok"
+
+    with liar(hanging_up(context, answer, is_ended)) as server:
+        transport = PooledTransport(server.url.replace("http:", "https:"), ca_file=ca, timeout=5)
+        with nullcontext() if is_whole else pytest.raises(UpstreamError, match="hung up in the middle of TLS"):
+            assert read(transport.send(get())) == b"ok"
+
+
+@contextmanager
+def generous(context: ssl.SSLContext) -> Iterator[Upstream]:
+    """An upstream over TLS that sends one answer more on its first connection."""
     excess = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
 
     def answer(connection: socket.socket, number: int) -> None:
@@ -481,8 +543,35 @@ def test_a_connection_over_tls_that_brought_too_much_is_not_used_again(tmp_path:
                 wire.sendall(OK + excess if number == 0 else OK)
 
     with upstream(answer) as server:
-        url = server.url.replace("http:", "https:")
-        transport = PooledTransport(url, ca_file=ca, timeout=5)
+        server.url = server.url.replace("http:", "https:")
+        yield server
 
-        assert [read(transport.send(get())) for _ in range(2)] == [b"ok"] * 2
+
+def test_a_connection_over_tls_that_brought_too_much_is_not_used_again(tmp_path: Path) -> None:
+    """Though what TLS has taken in already is not seen at the socket any more."""
+    ca, context = authority(tmp_path)
+
+    with generous(context) as server:
+        transport = PooledTransport(server.url, ca_file=ca, timeout=5)
+
+        assert [read(transport.send(get())) for _ in range(3)] == [b"ok"] * 3
+        assert server.connections == 2
+
+
+def test_a_connection_within_the_tls_of_a_proxy_that_brought_too_much_is_not_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place is free all the same, and the one after it is kept."""
+    ca, context = authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca))  # by which the proxy is trusted
+
+    def tunnelled(client: socket.socket) -> None:
+        with context.wrap_socket(client, server_side=True) as wire:
+            tunnel(urlsplit(server.url).netloc, [])(wire)
+
+    with generous(context) as server, liar(tunnelled) as proxy:
+        way = proxy.url.replace("http:", "https:")
+        transport = PooledTransport(server.url, ca_file=ca, timeout=5, connections=1, connect_timeout=5, proxy=way)
+
+        assert [read(transport.send(get())) for _ in range(3)] == [b"ok"] * 3
         assert server.connections == 2
