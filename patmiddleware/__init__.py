@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .annotate import Scrub, grant_from
     from .audit import AuditLog
     from .backends import open_directory, open_store
+    from .config import from_config
     from .credentials import parse_authorization
     from .errors import (
         BackendError,
@@ -112,6 +113,7 @@ __all__ = [
     "UpstreamTimeout",
     "Use",
     "Vault",
+    "from_config",
     "grant_from",
     "open_directory",
     "open_store",
@@ -133,6 +135,7 @@ _MODULES = (
     "issuer",
     "session",
     "middleware",
+    "config",
 )
 
 if not TYPE_CHECKING:  # a checker would take any name for one that is there

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 from hashlib import blake2b
 from ipaddress import IPv4Network, collapse_addresses
+from types import NoneType
 from typing import cast
 
 from .errors import ConfigurationError, RefusedError
@@ -22,6 +23,12 @@ ID_BYTES = 8
 NEVER = timedelta.max
 """The lifetime of a token that does not expire."""
 
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "default_lifetime": (timedelta, NoneType),
+    "maximum_lifetime": (timedelta, NoneType),
+    "maximum_per_owner": (int, NoneType),
+    "tokens_may_mint": (bool,),
+}
 _NAMED = 240  # characters of a token's name that its sessions are named by: a name has 255 at the most
 
 
@@ -41,7 +48,8 @@ class IssuerLimits:
         tokens_may_mint: whether a token may make tokens, which then have no more than it has, and die with it.
 
     Raises:
-        ConfigurationError: when a lifetime or the number is not above zero, or a string stands for a collection.
+        ConfigurationError: when one is of another kind, a lifetime or the number is not above zero, or a string stands
+            for a collection.
     """
 
     default_lifetime: timedelta | None = timedelta(days=90)
@@ -53,6 +61,11 @@ class IssuerLimits:
     tokens_may_mint: bool = False
 
     def __post_init__(self) -> None:
+        for name, kinds in _KINDS.items():
+            value = getattr(self, name)
+            if not isinstance(value, kinds):  # "no" would be taken for yes
+                known = " or ".join(kind.__name__ for kind in kinds if kind is not NoneType)
+                raise ConfigurationError(f"takes {known}, not {value!r}", setting=f"issuer.{name}")
         for name in ("default_lifetime", "maximum_lifetime"):
             lifetime = getattr(self, name)
             if lifetime is not None and lifetime <= timedelta(0):

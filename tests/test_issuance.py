@@ -98,6 +98,10 @@ def test_lifetime_beyond_the_calendar_is_refused() -> None:
         ({"creators": "admins"}, "issuer.creators"),
         ({"creators_for_others": "admins"}, "issuer.creators_for_others"),
         ({"ordinary_scopes": "read"}, "issuer.ordinary_scopes"),
+        ({"default_lifetime": 90}, "issuer.default_lifetime"),
+        ({"maximum_lifetime": "365d"}, "issuer.maximum_lifetime"),
+        ({"maximum_per_owner": "5"}, "issuer.maximum_per_owner"),
+        ({"tokens_may_mint": "no"}, "issuer.tokens_may_mint"),
     ],
 )
 def test_wrong_limits_are_named(wrong: dict[str, object], setting: str) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from ..annotate import Environ, native
 from ..audit import AuditLog
-from ..errors import BackendUnavailable, LinkError, UpstreamError, UpstreamTimeout
+from ..errors import BackendUnavailable, ConfigurationError, LinkError, UpstreamError, UpstreamTimeout
 from ..interfaces import Strategy, Transport, UpstreamResponse
 from ..model import Denied, Reason
 from ..reject import ErrorBody
 from . import target
 from .answers import RETRY_AFTER, Answers, Failed
 from .exchange import Exchange, Outbound
+from .given import check_kinds, texts
 from .headers import Upward, value_of
 from .links import Links
 from .records import Records
@@ -27,6 +29,17 @@ from .transport import PooledTransport, server
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "upstream": (str,),
+    "auth": (Strategy, Mapping),
+    "public_url": (str,),
+    "rewrite": (bool,),
+    "anonymous": (bool,),
+    "realm": (str,),
+    "audit": (AuditLog, NoneType),
+    "transport": (Transport, NoneType),
+    "options": (Mapping, NoneType),
+}
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _GZIP = frozenset(("gzip",))
 # Where Jira, Confluence and Bitbucket send those whom they don't know.
@@ -82,21 +95,27 @@ class Forwarder:
         options: Mapping[str, Any] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        check_kinds(_KINDS, upstream=upstream, auth=auth, public_url=public_url, rewrite=rewrite, anonymous=anonymous)
+        check_kinds(_KINDS, realm=realm, audit=audit, transport=transport, options=options)
+        if raw_target not in ("check", "ignore"):
+            raise ConfigurationError(f"{raw_target!r} is none of 'check' and 'ignore'", setting="raw_target")
+        if not callable(clock):
+            raise ConfigurationError(f"{clock!r} is not callable", setting="clock", hint="give time.time")
         self.upstream = upstream.rstrip("/")
         server(self.upstream, "app.upstream")
         self.mount = target.mounted(mount)
         self.native_mount = native(self.mount)
         public = target.under(public_url, self.mount)
-        links = Links((self.upstream, *base_urls), public) if rewrite else None
+        links = Links((self.upstream, *texts("base_urls", base_urls)), public) if rewrite else None
         self._outbound = Outbound(
             mount=self.mount,
             context=target.context(self.upstream),
-            upward=Upward(headers, public, _GZIP if rewrite else None),
+            upward=Upward(texts("headers", headers), public, _GZIP if rewrite else None),
             anonymous=anonymous,
             checks_raw=raw_target == "check",
             clock=clock,
         )
-        self._answers = Answers(errors, frozenset(schemes), realm)
+        self._answers = Answers(errors, frozenset(texts("schemes", schemes)), realm)
         self.transport = PooledTransport(upstream, **(options or {})) if transport is None else transport
         self.strategy = auth if isinstance(auth, Strategy) else self._strategy(auth)
         self._records = Records(audit, self.upstream, clock)

@@ -1,7 +1,9 @@
-"""Judge what the settings of a way give."""
+"""Judge what the settings of a forwarder, and of a way, give."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from types import NoneType
 from unicodedata import category
 
 from ..errors import ConfigurationError
@@ -30,4 +32,34 @@ def text(name: str, value: object) -> str:
     if any(category(character) in ("Cc", "Cs") for character in found):
         hint = "a line break at the end of a file, perhaps"
         raise ConfigurationError("has a control character in it", setting=f"{AUTH}.{name}", hint=hint)
+    return found
+
+
+def check_kinds(kinds: Mapping[str, tuple[type, ...]], **options: object) -> None:
+    """Hold options to their kinds, so that ``"no"`` is not taken for yes.
+
+    Args:
+        kinds: what each option may be, by its name.
+        options: what is given; no value is in a message.
+
+    Raises:
+        ConfigurationError: for the first that is of another kind.
+    """
+    for name, value in options.items():
+        if not isinstance(value, kinds[name]):
+            known = " or ".join(kind.__name__ for kind in kinds[name] if kind is not NoneType)
+            raise ConfigurationError(f"takes {known}, not {type(value).__name__}", setting=name)
+
+
+def texts(name: str, values: object) -> tuple[str, ...]:
+    """Give a list of texts, which one text is not.
+
+    Raises:
+        ConfigurationError: when it is something else.
+    """
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ConfigurationError(f"takes a list of texts, not {type(values).__name__}", setting=name)
+    found = tuple(values)
+    if not all(isinstance(value, str) for value in found):
+        raise ConfigurationError("takes a list of texts, and not all of these are", setting=name)
     return found

@@ -76,7 +76,7 @@ OWN: Mapping[str, frozenset[str]] = {
 token ever stands for the application itself."""
 
 
-def strategy(kind: str, settings: Settings, *, upstream: str, transport: Transport) -> Strategy:
+def strategy(kind: object, settings: Settings, *, upstream: str, transport: Transport) -> Strategy:
     """Make the way that the settings say.
 
     Args:
@@ -88,8 +88,9 @@ def strategy(kind: str, settings: Settings, *, upstream: str, transport: Transpo
     Raises:
         ConfigurationError: with all names that are missing or unknown, or with what is wrong with a value.
     """
-    if kind not in KINDS:
-        raise ConfigurationError(f"there is no way named {kind!r}", setting=f"{AUTH}.kind", hint=_nearest(kind, KINDS))
+    if not isinstance(kind, str) or kind not in KINDS:
+        hint = _nearest(str(kind), KINDS)
+        raise ConfigurationError(f"there is no way named {kind!r}", setting=f"{AUTH}.kind", hint=hint)
     make, needed, optional = KINDS[kind]
     missing = [Problem("PAT-E001", f"{AUTH}.{name}", "is missing") for name in sorted(needed - settings.keys())]
     known = needed | optional
