@@ -19,6 +19,7 @@ from patmiddleware.errors import ConfigurationError, ConflictError, Problem, hin
 from patmiddleware.firstuse import FirstUses
 from patmiddleware.interfaces import Add, Change, Events, Remove, Replace
 from patmiddleware.model import Digest, Owner, Secret, Token, Use
+from patmiddleware.plainfile import read_text
 from patmiddleware.tokens import DEFAULT_PREFIX, check_peppers, check_prefix, digest_to_store, digests
 
 
@@ -256,7 +257,7 @@ class StaticDirectory:
             ConfigurationError: when the file can't be read, or anything in it is wrong; names all that is.
         """
         try:
-            settings = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            settings = tomllib.loads(read_text(path, "utf-8"))
         except OSError as error:
             hint = (
                 "make it, with a table for each owner: [owners.alice]"
