@@ -553,3 +553,24 @@ for child in children:
     assert {name: names.count(name) for name in set(names)} == {
         "token.before": 1, "token.parent": 1, "token.0": 500, "token.1": 500, "token.2": 500,
     }  # fmt: skip
+
+
+def test_a_handler_that_hangs_does_not_keep_a_process_from_ending(tmp_path: Path) -> None:
+    """At exit logging asks every handler for its lock, which one that hangs would never give."""
+    program = """
+import logging, threading
+import patmiddleware.background as room
+room.EXIT_SECONDS = 0.1
+hanging = threading.Event()
+class Hanging(logging.Handler):
+    def emit(self, record):
+        hanging.set()
+        threading.Event().wait()
+stuck = AuditLog(Hanging())
+stuck.event(0.0, "token.created")
+hanging.wait()
+log.event(0.0, "token.ended")
+log.flush()
+"""
+
+    assert run(program, tmp_path / "audit.log") == ["token.ended"]

@@ -28,7 +28,8 @@ from ..background import Background
 from ..errors import ConfigurationError
 from ..model import Allowed, Denied, Grant
 from .entries import FIELDS, PATH_LENGTH, Decision, Event, line
-from .sinks import Destination, LineLost, open_sink
+from .handlers import LineLost
+from .sinks import Destination, open_sink
 
 __all__ = ["FIELDS", "AuditLog", "Decision", "Event", "line"]
 
@@ -70,7 +71,13 @@ class AuditLog:
         self._failing = self._losing = False
         self.dropped = 0
         self._forget()
-        self._background = Background("patmiddleware audit", self._write, forget=self._forget, pause=GATHER_SECONDS)
+        self._background = Background(
+            "patmiddleware audit",
+            self._write,
+            forget=self._forget,
+            pause=GATHER_SECONDS,
+            leave=self._sink.leave,
+        )
 
     def _forget(self) -> None:
         self._queue: deque[Decision | Event] = deque()

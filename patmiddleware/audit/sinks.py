@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from ..errors import ConfigurationError
+from .handlers import HandlerSink
 
 MIDST_SECONDS = 0.02
 """For which half a line is taken to be another process's, in the midst of writing it."""
@@ -46,6 +47,9 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of what is held open; a later write takes it up again."""
+
+    def leave(self) -> None:
+        """Hold nothing that the process needs to end, though a write may hang."""
 
 
 def open_sink(destination: Destination) -> Sink:
@@ -86,10 +90,6 @@ def _checked_path(address: str) -> str:
     return path
 
 
-class LineLost(Exception):
-    """A destination took the first of the lines, and lost it: to write it again would be no help."""
-
-
 class StreamSink:
     """A text stream; asked for at each write, since standard output may be another by then."""
 
@@ -110,6 +110,9 @@ class StreamSink:
     def close(self) -> None:
         """Leave it open: it was not opened here."""
 
+    def leave(self) -> None:
+        """Hold nothing: neither Python's lock of the stream, where it is a plain one."""
+
 
 def _file_of(stream: TextStream) -> int | None:
     """Give the file that a plain stream of Python writes to.
@@ -122,41 +125,6 @@ def _file_of(stream: TextStream) -> int | None:
     binary: object = stream.buffer
     raw = binary.raw if type(binary) is io.BufferedWriter else binary
     return raw.fileno() if type(raw) is io.FileIO else None
-
-
-class HandlerSink:
-    """A handler of the standard library: syslog, rotating files, the journal …
-
-    What a handler can't write it does not raise but hands to its own ``handleError``, which is where it is noticed.
-    """
-
-    def __init__(self, handler: logging.Handler) -> None:
-        self._handler = handler
-        self._record: logging.LogRecord | None = None
-        self._lost = False
-        self._handle_error = handler.handleError
-        handler.handleError = self._notice  # type: ignore[method-assign]
-
-    def _notice(self, record: logging.LogRecord) -> None:
-        self._lost = self._lost or record is self._record
-        self._handle_error(record)
-
-    def write(self, lines: list[str]) -> int:
-        # One at a time: what comes before a line that makes the handler raise must not be written again.
-        self._record, self._lost = _record(lines[0]), False
-        self._handler.handle(self._record)
-        if self._lost:
-            raise LineLost(f"{type(self._handler).__name__} could not write a line")
-        return 1
-
-    def close(self) -> None:
-        self._handler.flush()
-
-
-def _record(text: str) -> logging.LogRecord:
-    return logging.makeLogRecord(
-        {"name": "patmiddleware.audit", "levelno": logging.INFO, "levelname": "INFO", "msg": text.rstrip("\n")}
-    )
 
 
 class Pieces:
@@ -235,3 +203,6 @@ class FileSink:
             os.close(self._file)
         self._file = None
         self._pieces = Pieces()
+
+    def leave(self) -> None:
+        """Hold nothing."""
