@@ -184,11 +184,10 @@ def _watch_the_end() -> None:
 
     When it was forked would be too soon: what was registered by then is forgotten in the child.
     """
-    if "multiprocessing.process" in sys.modules:
-        from multiprocessing import parent_process, util
-
-        if parent_process() is not None:
-            util.Finalize(None, _finish_at_exit, exitpriority=100)  # before what the work may need is taken away
+    # Such a child has both. Nothing is imported: a thread that forks meanwhile would take the import's lock along.
+    process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
+    if process is not None and util is not None and process.parent_process() is not None:
+        util.Finalize(None, _finish_at_exit, exitpriority=100)  # before what the work may need is taken away
 
 
 def _begin_anew_in_child() -> None:
