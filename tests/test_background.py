@@ -226,7 +226,7 @@ child.join()
 
 
 def test_the_first_work_imports_nothing() -> None:
-    """A thread that forks at that moment would take the lock of an import along, and nobody gives it back in the child."""
+    """A thread that forks at that moment would take the lock of an import along: nobody gives it back in the child."""
     program = """
 import builtins, multiprocessing.util
 
