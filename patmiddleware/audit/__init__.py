@@ -10,11 +10,12 @@ A decision::
      "path":"/rest/api/2/issue","rule":"jira","request_id":"…","ms":0.042,"needed":["WRITE"]}
 
 ``decision`` is ``allowed``, ``denied``, or ``observed`` (an observing policy let it pass; ``reason`` is why it would
-have been refused). ``who`` and ``token`` are also told of a token that is known and was refused: expired, revoked, or
-not of this owner. ``needed`` is there where some scope would have been enough, ``"passwords":true`` where a password
-got in instead of a token. An act of management has ``event`` (``token.created``, ``token.revoked``,
-``session.created``, ``session.ended`` …) and what is known of ``by``, ``owner``, ``token`` and the like;
-``session.refused`` is a login that failed, and ``why`` its reason. No call takes a secret, so none can get in.
+have been refused). ``who`` and ``token`` are also told of a token that is known and was refused: expired, revoked, not
+of this owner, or a session whose request a foreign page may have made. ``needed`` is there where some scope would have
+been enough, ``"passwords":true`` where a password got in instead of a token. An act of management has ``event``
+(``token.created``, ``token.revoked``, ``session.created``, ``session.ended`` …) and what is known of ``by``, ``owner``,
+``token`` and the like; ``session.refused`` is a login that failed, and ``why`` its reason. No call takes a secret, so
+none can get in.
 """
 
 from __future__ import annotations

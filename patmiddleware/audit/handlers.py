@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from threading import get_ident
 
 
 class LineLost(Exception):
@@ -17,20 +18,20 @@ class HandlerSink:
 
     def __init__(self, handler: logging.Handler) -> None:
         self._handler = handler
-        self._record: logging.LogRecord | None = None
+        self._thread: int | None = None  # which hands a line over just now; others may use the handler, too
         self._lost = False
         self._handle_error = handler.handleError
         handler.handleError = self._notice  # type: ignore[method-assign]
 
     def _notice(self, record: logging.LogRecord) -> None:
-        self._lost = self._lost or record is self._record
+        self._lost = self._lost or self._thread == get_ident()
         self._handle_error(record)
 
     def write(self, lines: list[str]) -> int:
         # One at a time: what comes before a line that makes the handler raise must not be written again.
-        self._record, self._lost = _record(lines[0]), False
-        self._handler.handle(self._record)
-        self._record = None
+        self._thread, self._lost = get_ident(), False
+        self._handler.handle(_record(lines[0]))
+        self._thread = None
         if self._lost:
             raise LineLost(f"{type(self._handler).__name__} could not write a line")
         return 1
@@ -40,7 +41,7 @@ class HandlerSink:
 
     def leave(self) -> None:
         """Give the handler another lock where it hangs: with this one :mod:`logging` would wait for it at exit."""
-        if self._record is not None:
+        if self._thread is not None:
             self._handler.createLock()
 
 
