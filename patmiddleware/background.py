@@ -32,12 +32,14 @@ class Background:
         work: does all there is to do. It gives the seconds after which to come again, or None where nothing is left.
         forget: called in a forked child: what is still to do is the parent's.
         pause: seconds to gather before working.
+        leave: called at exit where the work did not come to its end: it must hold nothing that others need to end.
     """
 
     __slots__ = (
         "__weakref__",
         "_done",
         "_forget",
+        "_leave",
         "_name",
         "_pause",
         "_thread",
@@ -49,9 +51,15 @@ class Background:
     )
 
     def __init__(
-        self, name: str, work: Callable[[], float | None], *, forget: Callable[[], object], pause: float
+        self,
+        name: str,
+        work: Callable[[], float | None],
+        *,
+        forget: Callable[[], object],
+        pause: float,
+        leave: Callable[[], object] | None = None,
     ) -> None:
-        self._name, self._work, self._forget, self._pause = name, work, forget, pause
+        self._name, self._work, self._forget, self._pause, self._leave = name, work, forget, pause, leave
         self._begin()
         _watch_the_process()
         _living.add(self)
@@ -102,6 +110,11 @@ class Background:
             self._wanted = mine = self._wanted + 1
             self._turn.notify_all()
             return self._turn.wait_for(lambda: self._done >= mine, timeout)
+
+    def finish(self, timeout: float) -> None:
+        """Have the work done, for the process ends; as :meth:`flush` else."""
+        if not self.flush(timeout) and self._leave is not None:
+            self._leave()
 
     def close(self, timeout: float) -> bool:
         """Have the work done now and end the thread; a later wake starts another.
@@ -171,11 +184,10 @@ def _watch_the_end() -> None:
 
     When it was forked would be too soon: what was registered by then is forgotten in the child.
     """
-    if "multiprocessing.process" in sys.modules:
-        from multiprocessing import parent_process, util
-
-        if parent_process() is not None:
-            util.Finalize(None, _finish_at_exit, exitpriority=100)  # before what the work may need is taken away
+    # Such a child has both. Nothing is imported: a thread that forks meanwhile would take the import's lock along.
+    process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
+    if process is not None and util is not None and process.parent_process() is not None:
+        util.Finalize(None, _finish_at_exit, exitpriority=100)  # before what the work may need is taken away
 
 
 def _begin_anew_in_child() -> None:
@@ -188,4 +200,4 @@ def _finish_at_exit() -> None:
     atexit.unregister(_finish_at_exit)  # a child that was spawned would come by twice
     deadline = monotonic() + EXIT_SECONDS
     for background in list(_living):
-        background.flush(max(0.0, deadline - monotonic()))
+        background.finish(max(0.0, deadline - monotonic()))

@@ -7,6 +7,7 @@ is kept and tried again.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from typing import TypeAlias
 from unicodedata import category
 
 from .background import Background
+from .errors import BackendError, BackendUnavailable
 from .model import Use
 
 AGENT_LENGTH = 256
@@ -104,7 +106,7 @@ class LastUse:
         if not notes or self._record_use is None:
             return None
         try:
-            self._record_use({token_id: _use(*note) for token_id, note in notes.items()})
+            _record({token_id: _use(*note) for token_id, note in notes.items()}, self._record_use)
         # A store may be anybody's: whatever it raises, also to end its thread, which is ours, what was noted is kept.
         except BaseException as error:
             self._keep(notes)
@@ -119,6 +121,20 @@ class LastUse:
         with self._lock:
             self._waiting = notes | self._waiting  # what came meanwhile is newer
             self._cut()
+
+
+def _record(uses: Mapping[str, Use], record_use: Callable[[Mapping[str, Use]], None]) -> None:
+    try:
+        record_use(uses)
+    except BackendUnavailable:
+        raise
+    except BackendError:
+        # A database may lack a character of an agent, which is a client's own words: nobody else's use waits for that.
+        record_use({token_id: dataclasses.replace(use, agent=_ascii(use.agent)) for token_id, use in uses.items()})
+
+
+def _ascii(text: str | None) -> str | None:
+    return text and text.encode("ascii", "backslashreplace").decode()[:AGENT_LENGTH]
 
 
 def _use(moment: float, address: str | None, agent: str | None) -> Use:

@@ -408,7 +408,7 @@ class Denied:
         needed: scopes that would have been enough, when something would.
         held: effective scopes of the caller.
         detail: one sentence for the caller, where the reason alone does not say what to do.
-        token: the record of a token that is there but not valid, for the audit; no client hears of it.
+        token: a token that is there but was not let in, for the audit; no client hears of it.
     """
 
     reason: Reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import io
 import json
@@ -322,6 +323,57 @@ print(full, log.flush())
     assert revoked.startswith(torn)
 
 
+FULL = """
+import resource, signal, sys
+from patmiddleware.audit import AuditLog
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+log = AuditLog("stdout")
+log.event(0.0, "token.created", owner="a" * 20)
+log.event(0.0, "token.revoked", owner="b" * 20)
+full = log.flush(), log.flush()
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(*full, log.flush(), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["-u"]], ids=["buffered", "unbuffered"])
+def test_no_line_comes_twice_on_standard_output(options: list[str], tmp_path: Path) -> None:
+    """Where standard output is a file on a full disk, no line comes twice and none is lost."""
+    with open(tmp_path / "out", "w", encoding="ascii") as out:
+        done = subprocess.run(
+            [sys.executable, *options, "-c", FULL],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+
+    created, torn, revoked = (tmp_path / "out").read_text().splitlines()
+    assert done.stderr.splitlines()[-1] == "False False True"
+    assert (json.loads(created)["event"], json.loads(revoked)["event"]) == ("token.created", "token.revoked")
+    assert revoked.startswith(torn)
+
+
+def test_half_a_line_of_another_process_stays_alone(tmp_path: Path, open_log: OpenLog) -> None:
+    """What a process that is gone left half written, before or meanwhile, is followed by a line of its own."""
+    path = tmp_path / "audit.log"
+    path.write_text('{"time":"2026')
+    log = open_log(path)
+
+    log.record(entry(path="/1"))
+    first = log.flush()
+    with path.open("a") as other:
+        other.write('{"ti')
+    log.record(entry(path="/2"))
+
+    assert (first, log.flush()) == (True, True)
+    before, one, between, two = path.read_text().splitlines()
+    assert (before, between) == ('{"time":"2026', '{"ti')
+    assert [json.loads(text)["path"] for text in (one, two)] == ["/1", "/2"]
+
+
 def test_a_file_is_for_its_owner_alone(tmp_path: Path, open_log: OpenLog) -> None:
     """The log is made with mode 0600, whatever the umask says."""
     path = tmp_path / "audit.log"
@@ -399,6 +451,52 @@ def test_a_logging_handler_is_a_sink(open_log: OpenLog) -> None:
     assert stream.getvalue() == "patmiddleware.audit INFO " + line(entry())
 
 
+def test_what_a_handler_loses_is_counted(
+    gate: Gate, open_log: OpenLog, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that a handler could not write is counted; it is told of once others get through, not again and again."""
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    gate.open.set()
+    handler = logging.StreamHandler(gate)
+    handler.addFilter(copy.copy)  # from Python 3.12 on a filter may give another record
+    log = open_log(handler)
+
+    gate.error = OSError(errno.ENOSPC, "No space left on device")
+    log.record(entry(path="/1"))
+    log.record(entry(path="/2"))
+    failed = log.flush(), log.flush(), log.dropped, gate.tries
+    gate.error = None
+    log.record(entry(path="/3"))
+
+    assert failed == (False, False, 2, 2)
+    assert (log.flush(), log.dropped) == (True, 2)
+    assert [seen.get("path", seen.get("count")) for seen in gate.lines()] == ["/3", 2]
+    assert [record.getMessage() for record in caplog.records] == [
+        "the audit log can't be written, its lines are lost and counted: StreamHandler could not write a line"
+    ]
+
+
+def test_a_handler_that_raises_gets_no_line_twice(open_log: OpenLog) -> None:
+    """What a handler took before one at which it raised is not given to it again."""
+    seen = list[str]()
+
+    class Picky(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            message = record.getMessage()
+            if "/2" in message and len(seen) < 3:
+                seen.append("raised")
+                raise OSError("not now")
+            seen.append(json.loads(message)["path"])
+
+    log = open_log(Picky())
+
+    for number in range(1, 4):
+        log.record(entry(path=f"/{number}"))
+
+    assert [log.flush() for _ in range(3)] == [False, False, True]
+    assert seen == ["/1", "raised", "raised", "/2", "/3"]
+
+
 NOT_SINKS = [
     ("", "'' is no file"),
     ("file:", "'' is no file"),
@@ -458,3 +556,24 @@ for child in children:
     assert {name: names.count(name) for name in set(names)} == {
         "token.before": 1, "token.parent": 1, "token.0": 500, "token.1": 500, "token.2": 500,
     }  # fmt: skip
+
+
+def test_a_handler_that_hangs_does_not_keep_a_process_from_ending(tmp_path: Path) -> None:
+    """At exit logging asks every handler for its lock, which one that hangs would never give."""
+    program = """
+import logging, threading
+import patmiddleware.background as room
+room.EXIT_SECONDS = 0.1
+hanging = threading.Event()
+class Hanging(logging.Handler):
+    def emit(self, record):
+        hanging.set()
+        threading.Event().wait()
+stuck = AuditLog(Hanging())
+stuck.event(0.0, "token.created")
+hanging.wait()
+log.event(0.0, "token.ended")
+log.flush()
+"""
+
+    assert run(program, tmp_path / "audit.log") == ["token.ended"]

@@ -223,3 +223,22 @@ child.join()
 """
 
     assert sorted(run(program)) == ["child in the child", "parent before the fork"]
+
+
+def test_the_first_work_imports_nothing() -> None:
+    """A thread that forks at that moment would take the lock of an import along: nobody gives it back in the child."""
+    program = """
+import builtins, multiprocessing.util
+
+imported = builtins.__import__
+
+def watched(name, *rest):
+    os.write(1, f"imports {name}\\n".encode())
+    return imported(name, *rest)
+
+builtins.__import__ = watched
+add("first")
+builtins.__import__ = imported
+"""
+
+    assert run(program) == ["parent first"]

@@ -13,7 +13,7 @@ from threading import Thread
 
 import pytest
 
-from patmiddleware.errors import BackendUnavailable
+from patmiddleware.errors import BackendError, BackendUnavailable
 from patmiddleware.lastuse import LastUse
 from patmiddleware.model import Use
 
@@ -136,6 +136,25 @@ def test_whatever_a_store_raises_loses_nothing(fault: BaseException) -> None:
 
     assert (written, store.calls) == ([False, True], [{"t1": Use(NOON)}])
     last_use.close()
+
+
+def test_an_agent_that_a_store_can_not_keep_is_spelled_out() -> None:
+    """One client's words, which a database may have no characters for, hold nobody else's last use up."""
+
+    class Latin2(CountingStore):
+        def record_use(self, uses: Mapping[str, Use]) -> None:
+            if not all((use.agent or "").isascii() for use in uses.values()):
+                raise BackendError("a text of the token can't be kept")
+            super().record_use(uses)
+
+    store = Latin2()
+    last_use = LastUse(store)
+
+    last_use.note("1", T, None, "b\u00f8t/1")
+    last_use.note("2", T, None, "curl/8")
+
+    assert last_use.close()
+    assert store.calls == [{"1": Use(NOON, None, r"b\xf8t/1"), "2": Use(NOON, None, "curl/8")}]
 
 
 def test_what_waits_is_bounded(store: CountingStore, last_use: LastUse) -> None:

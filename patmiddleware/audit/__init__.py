@@ -10,11 +10,12 @@ A decision::
      "path":"/rest/api/2/issue","rule":"jira","request_id":"…","ms":0.042,"needed":["WRITE"]}
 
 ``decision`` is ``allowed``, ``denied``, or ``observed`` (an observing policy let it pass; ``reason`` is why it would
-have been refused). ``who`` and ``token`` are also told of a token that is known and was refused: expired, revoked, or
-not of this owner. ``needed`` is there where some scope would have been enough, ``"passwords":true`` where a password
-got in instead of a token. An act of management has ``event`` (``token.created``, ``token.revoked``,
-``session.created``, ``session.ended`` …) and what is known of ``by``, ``owner``, ``token`` and the like;
-``session.refused`` is a login that failed, and ``why`` its reason. No call takes a secret, so none can get in.
+have been refused). ``who`` and ``token`` are also told of a token that is known and was refused: expired, revoked, not
+of this owner, or a session whose request a foreign page may have made. ``needed`` is there where some scope would have
+been enough, ``"passwords":true`` where a password got in instead of a token. An act of management has ``event``
+(``token.created``, ``token.revoked``, ``session.created``, ``session.ended`` …) and what is known of ``by``, ``owner``,
+``token`` and the like; ``session.refused`` is a login that failed, and ``why`` its reason. No call takes a secret, so
+none can get in.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from ..background import Background
 from ..errors import ConfigurationError
 from ..model import Allowed, Denied, Grant
 from .entries import FIELDS, PATH_LENGTH, Decision, Event, line
+from .handlers import LineLost
 from .sinks import Destination, open_sink
 
 __all__ = ["FIELDS", "AuditLog", "Decision", "Event", "line"]
@@ -52,7 +54,7 @@ class AuditLog:
         ConfigurationError: when the sink can't be one.
 
     Attributes:
-        dropped: how many lines were lost so far because too many waited.
+        dropped: how many lines were lost so far, because too many waited or a handler could not write them.
     """
 
     def __init__(
@@ -67,15 +69,21 @@ class AuditLog:
         self._sink = open_sink(sink)
         self._capacity = capacity
         self._clock = clock
-        self._failing = False
+        self._failing = self._losing = False
         self.dropped = 0
         self._forget()
-        self._background = Background("patmiddleware audit", self._write, forget=self._forget, pause=GATHER_SECONDS)
+        self._background = Background(
+            "patmiddleware audit",
+            self._write,
+            forget=self._forget,
+            pause=GATHER_SECONDS,
+            leave=self._sink.leave,
+        )
 
     def _forget(self) -> None:
         self._queue: deque[Decision | Event] = deque()
         self._lines: list[str] = []
-        self._told = self.dropped
+        self._told, self._telling = self.dropped, 0
 
     def decision(
         self,
@@ -152,7 +160,8 @@ class AuditLog:
 
     def _write(self) -> float | None:
         """Write all that waits; the thread in the background comes by here."""
-        if self._is_empty():
+        # Where lines are lost, the word of it would be lost as well: it waits for a line that gets through.
+        if self._is_empty() or (self._losing and not self._queue and not self._lines):
             return None
         # No longer than what waits now: under load a flush would never come to its end.
         for _ in range(len(self._queue) // BATCH + 2):
@@ -165,10 +174,10 @@ class AuditLog:
     def _format(self) -> None:
         queue = self._queue
         self._lines = [text for _ in range(min(len(queue), BATCH)) if (text := self._line(queue.popleft()))]
-        untold = self.dropped - self._told
-        if untold:
-            self._lines.append(line((self._clock(), "audit.dropped", {"count": untold})))
-            self._told += untold
+        self._telling = 0 if self._losing else self.dropped - self._told
+        if self._telling:
+            self._lines.append(line((self._clock(), "audit.dropped", {"count": self._telling})))
+            self._told += self._telling
 
     def _line(self, entry: Decision | Event) -> str | None:
         try:
@@ -181,11 +190,30 @@ class AuditLog:
     def _hand_over(self) -> bool:
         try:
             while self._lines:
-                del self._lines[: self._sink.write(self._lines)]
+                self._write_some()
         except Exception as error:  # a sink may be anybody's: whatever it raises must not end the writing
-            if not self._failing:
-                logger.warning("the audit log can't be written, its lines are kept and tried again: %s", error)
-            self._failing = True
+            self._warn("the audit log can't be written, its lines are kept and tried again: %s", error)
             return False
-        self._failing = False
         return True
+
+    def _write_some(self) -> None:
+        try:
+            del self._lines[: self._sink.write(self._lines)]
+            self._failing = self._losing = False
+        except LineLost as error:
+            self._warn("the audit log can't be written, its lines are lost and counted: %s", error)
+            self._losing = True
+            self._lose()
+
+    def _lose(self) -> None:
+        """Count the first line as lost; where it is the last one, and tells of lost ones, it is to be told again."""
+        del self._lines[:1]
+        if self._telling and not self._lines:
+            self._told -= self._telling
+        else:
+            self.dropped += 1
+
+    def _warn(self, message: str, error: Exception) -> None:
+        if not self._failing:
+            logger.warning(message, error)
+        self._failing = True

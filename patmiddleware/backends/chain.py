@@ -119,13 +119,13 @@ class ChainReader:
         """Hand the last uses to every reader that keeps them; each passes over the ids that it does not know.
 
         Raises:
-            BackendUnavailable: when one can't write them. All are told before that.
+            BackendUnavailable: when one can't write them, or whatever else the first such raised. All are told before.
         """
-        outages = list[BackendUnavailable]()
+        outages = list[Exception]()
         for record in _methods(self.readers, "record_use"):
             try:
                 record(uses)
-            except BackendUnavailable as error:
+            except Exception as error:  # a reader may be anybody's: it must not keep the others from being told
                 outages.append(error)
         if outages:
             raise outages[0]

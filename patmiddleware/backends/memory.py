@@ -17,8 +17,10 @@ from patmiddleware.ceiling import ceiling, check_ceilings
 from patmiddleware.changes import announce
 from patmiddleware.errors import ConfigurationError, ConflictError, Problem, hint_for
 from patmiddleware.firstuse import FirstUses
+from patmiddleware.forks import hold_while_forking
 from patmiddleware.interfaces import Add, Change, Events, Remove, Replace
 from patmiddleware.model import Digest, Owner, Secret, Token, Use
+from patmiddleware.plainfile import read_text
 from patmiddleware.tokens import DEFAULT_PREFIX, check_peppers, check_prefix, digest_to_store, digests
 
 
@@ -55,6 +57,12 @@ class MemoryStore:
         self._rows: dict[str, _Row] = {}
         self._secrets: dict[bytes, Token] = {}
         self._revision = 0
+        hold_while_forking(self)
+
+    @property
+    def locks(self) -> tuple[Lock]:
+        """Give what a fork waits for."""
+        return (self._lock,)
 
     def find(self, secret: Secret) -> Token | None:
         """Look a token up by its secret."""
@@ -256,7 +264,7 @@ class StaticDirectory:
             ConfigurationError: when the file can't be read, or anything in it is wrong; names all that is.
         """
         try:
-            settings = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            settings = tomllib.loads(read_text(path, "utf-8"))
         except OSError as error:
             hint = (
                 "make it, with a table for each owner: [owners.alice]"

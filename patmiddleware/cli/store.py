@@ -92,6 +92,8 @@ def export(invocation: Invocation, file: Path) -> None:
     """
     if file == STDIO and invocation.json:
         raise click.UsageError("'-' and --json can't both go to the standard output: name a file")
+    if file == STDIO and sys.__stdout__ is None:
+        raise RefusedError("the standard output is closed: name a file")
     if file != STDIO and file.exists():
         raise RefusedError(f"{file} is there already: choose another name, or remove it")
     source = invocation.store()

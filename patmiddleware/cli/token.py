@@ -98,7 +98,8 @@ def show(invocation: Invocation, id: str) -> None:
     if invocation.json:
         terminal.write_json({"token": document(token, now)})
         return
-    facts = {name: words(value) for name, value in document(token, now).items() if value not in (None, "", [], {})}
+    told = {name: words(value) for name, value in document(token, now).items() if value not in (None, "", [], {})}
+    facts = {name: terminal.one_line(value) for name, value in told.items()}
     width = max(map(len, facts))
     terminal.say("\n".join(f"{name.replace('_', ' '):<{width}}  {value}" for name, value in facts.items()))
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from ..errors import BackendUnavailable, ConflictError, RefusedError
+from ..errors import BackendError, BackendUnavailable, ConflictError, RefusedError
 from ..interfaces import Revisioned, TokenStore
 from ..issuance import is_live
 from ..lineage import ATTEMPTS, Lineage
@@ -98,6 +98,7 @@ def copy(
     Raises:
         RefusedError: when the two contradict each other, or the target lacks a pepper. Nothing was written, unless the
             message says so.
+        BackendError: when the target can't keep a token; the message says which, and how many came over.
         BackendUnavailable: when a side can't be asked or written any more; the message says how many tokens came over.
     """
     return _Copy(source, target, progress or _silent, clock).run()
@@ -253,6 +254,8 @@ class _Copy:
         except BackendUnavailable as error:
             message = f"{error}; {self._so_far()}: once it is back, run the same again"
             raise BackendUnavailable(message) from error
+        except BackendError as error:
+            raise BackendError(f"{error}; {self._so_far()}") from error
 
     def _so_far(self) -> str:
         copied = self._writer.copied

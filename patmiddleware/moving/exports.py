@@ -121,7 +121,9 @@ class NewExport:
     def commit(self, changes: Iterable[Change]) -> None:
         """Take tokens. There is nothing yet that could be changed in another way."""
         adds = [change for change in changes if isinstance(change, Add)]
-        self._rows.writelines(encode(add.token, digest_to_store(add.secret_or_digest)) + b"\n" for add in adds)
+        # All or, where one can't be kept, none.
+        rows = [encode(add.token, digest_to_store(add.secret_or_digest)) + b"\n" for add in adds]
+        self._rows.writelines(rows)
         self._count += len(adds)
 
     def finish(self) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from ..errors import BackendError, BackendUnavailable, ConflictError
 from ..interfaces import Add, Replace, TokenStore, Transactional
 from ..model import Use
 from .exports import NewExport
@@ -34,6 +38,7 @@ class Writer:
 
         Raises:
             ConflictError: when the target has changed meanwhile.
+            BackendError: when it can't keep a token; says which.
             BackendUnavailable: when it can't be written.
         """
         if verdict.change is not None:
@@ -49,14 +54,28 @@ class Writer:
         uses, self._uses = self._uses, {}
         if isinstance(self._target, NewExport | Transactional):
             if changes:
-                self._target.commit(changes)
-                self._tally(*changes)
+                self._commit(self._target, changes)
         else:
             for change in changes:
-                self._make(self._target, change)
+                with _naming(change):
+                    self._make(self._target, change)
                 self._tally(change)
         if uses and not isinstance(self._target, NewExport):
             self._target.record_use(uses)
+
+    def _commit(self, target: Transactional | NewExport, changes: Sequence[Add | Replace]) -> None:
+        try:
+            with _naming(*changes):
+                target.commit(changes)
+        except (BackendUnavailable, ConflictError):
+            raise
+        except BackendError:
+            if len(changes) == 1:
+                raise
+            for change in changes:  # one by one, to find out which it is
+                self._commit(target, [change])
+        else:
+            self._tally(*changes)
 
     def _make(self, store: TokenStore, change: Add | Replace) -> None:
         if isinstance(change, Add):
@@ -72,3 +91,14 @@ class Writer:
                 self.revoked += 1
             else:
                 self.rotated += 1
+
+
+@contextmanager
+def _naming(*changes: Add | Replace) -> Iterator[None]:
+    """Say which token it is that can't be kept."""
+    try:
+        yield
+    except (BackendUnavailable, ConflictError):
+        raise
+    except BackendError as error:
+        raise BackendError(f"the token {changes[0].token.id!r} can't be written: {error}") from error

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from ..errors import ConfigurationError, Problem, hint_for
 from ..model import Network, to_network
+from ..plainfile import read_text
 from .patterns import Pattern, PatternError, parse
 from .presets import Preset, load_preset, preset_names
 from .rules import Effect, Rule, When
@@ -66,7 +67,7 @@ def read_file(path: str | Path) -> Mapping[str, object]:
         ConfigurationError: when it can't be read, or is not TOML (with line and column).
     """
     try:
-        return tomllib.loads(Path(path).read_text("utf-8-sig"))  # as editors of Windows write it, too
+        return tomllib.loads(read_text(path, "utf-8-sig"))  # as editors of Windows write it, too
     except OSError as error:
         hint = hint_for(error, "name a policy file")
         raise ConfigurationError(

@@ -12,11 +12,12 @@ header of its own counts alone. The application never sees the cookie.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ..annotate import REQUEST_ID, Environ
-from ..model import Denied, Reason
+from ..model import Denied, Grant, Reason, Token
 from ..resolver import Identity, Resolver
 from .cookie import Cookie
 from .endpoint import Endpoint
@@ -70,7 +71,7 @@ class Sessions:
         if not isinstance(carried, tuple):
             return carried
         found = self._resolver.resolve(carried, wall)
-        return found if isinstance(found, Denied) or self._is_meant(environ) else _UNASKED
+        return found if isinstance(found, Denied) or self._is_meant(environ) else _unasked(found.grant)
 
     def _is_meant(self, environ: Environ) -> bool:
         """Whether a page of somebody else can't have made a browser send this, or it could do no harm."""
@@ -79,3 +80,9 @@ class Sessions:
             or environ.get("HTTP_X_ATLASSIAN_TOKEN", "").strip(" \t").lower() in _MEANT
             or environ.get("HTTP_ORIGIN") == self._settings.site(environ)
         )
+
+
+def _unasked(grant: Grant) -> Denied:
+    """Refuse what a foreign page may have sent, and say for the audit alone in whose name."""
+    session = Token(grant.token_id or "", grant.owner, grant.token_name or "")
+    return dataclasses.replace(_UNASKED, token=session)

@@ -17,8 +17,8 @@ from threading import Lock
 from typing import BinaryIO
 
 from ..backends.file import disk
-from ..backends.file.forks import hold_while_forking
 from ..errors import BackendUnavailable, ConfigurationError
+from ..forks import hold_while_forking
 from . import lines
 from .lines import Kept
 from .rows import Sealed

@@ -295,6 +295,22 @@ def test_last_use_reaches_every_store() -> None:
     assert [store.list()[0].last_used for store in stores] == [Use(NOON), None, Use(NOON)]
 
 
+def test_a_fault_of_one_reader_keeps_no_use_from_the_next() -> None:
+    """Whatever a foreign one raises is raised in the end, when all were told."""
+
+    class Faulty(MemoryStore):
+        def record_use(self, uses: Mapping[str, Use]) -> None:
+            raise KeyError("t1")
+
+    last = MemoryStore()
+    last.add(sample_token("t1"), "a secret")
+
+    with pytest.raises(KeyError):
+        ChainReader([Faulty(), last]).record_use({"t1": Use(NOON)})
+
+    assert last.list()[0].last_used == Use(NOON)
+
+
 def test_check_tells_of_every_damage() -> None:
     """With the place in the chain."""
     first, second, third = Whole(), Plain(), Whole()

@@ -310,7 +310,7 @@ def test_a_process_may_fork_while_it_counts_the_tokens_of_an_owner(tmp_path: Pat
 
 FORKS = """
 import os, threading, time
-from patmiddleware.backends.file.forks import hold_while_forking
+from patmiddleware.forks import hold_while_forking
 
 class SlowLock:
     def __init__(self):

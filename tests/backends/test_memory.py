@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -97,3 +100,34 @@ def test_contradictory_owners_are_refused(owners: Sequence[Owner]) -> None:
 def test_owners_may_be_a_mapping() -> None:
     """A mapping of names to owners is taken as well."""
     assert StaticDirectory({"alice": Owner(name="alice")}).find("alice") == Owner(name="alice")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="platform: there is no fork")
+def test_a_process_may_fork_while_its_threads_look_tokens_up() -> None:
+    """A child answers, whatever a thread of its parent was at when it was forked."""
+    program = """
+import os, signal, sys, threading
+from patmiddleware import Secret, Token
+from patmiddleware.backends.memory import MemoryStore
+
+class Slow(dict):
+    def get(self, key):
+        inside.set()
+        go_on.wait(0.2)
+        return super().get(key)
+
+inside, go_on = threading.Event(), threading.Event()
+store = MemoryStore()
+store.add(Token("t", "alice"), "a secret")
+store._secrets = Slow(store._secrets)
+threading.Thread(target=store.find, args=[Secret("a secret")]).start()
+inside.wait()
+pid = os.fork()
+if not pid:
+    signal.alarm(10)
+    go_on.set()
+    os._exit(store.find(Secret("a secret")) is None)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+    assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0

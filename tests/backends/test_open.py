@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,15 @@ def test_static_directory_reads_owners(tmp_path: Path) -> None:
     names = ["alice", "bob", "carol jones", "dave"]
     expected = [alice, Owner(name="bob", active=False), Owner(name="carol jones"), None]
     assert [directory.find(name) for name in names] == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="platform: there are no named pipes of this kind")
+def test_owners_are_not_waited_for_at_a_pipe(tmp_path: Path) -> None:
+    """A pipe that nobody writes to is refused, rather than waited for without end."""
+    os.mkfifo(tmp_path / "owners.toml")
+
+    with pytest.raises(ConfigurationError, match=r"owners\.toml: can't be read: it is no plain file"):
+        open_directory(f"static:{tmp_path / 'owners.toml'}")
 
 
 def test_all_that_is_wrong_with_owners_is_said_at_once(tmp_path: Path) -> None:

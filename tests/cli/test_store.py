@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cli.running import environ
 
 from patmiddleware.backends import open_store
 from patmiddleware.backends.file.journal import fresh
@@ -142,6 +144,21 @@ def test_from_a_named_pipe(place: Place, other: Place, tmp_path: Path) -> None:
 
     writer.join()
     assert imported.stdout.startswith("Imported 1 token.\nVerified: 1 token, digest ")
+
+
+def test_an_export_to_a_closed_output_is_refused(place: Place) -> None:
+    """What nobody can have got is not said to be exported."""
+    place.token()
+
+    done = subprocess.run(
+        ["sh", "-c", f'"{sys.executable}" -m patmiddleware store export - --config "{place.config}" >&-'],
+        capture_output=True,
+        cwd=place.folder,
+        env=environ(),
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stderr) == (1, b"patmiddleware: the standard output is closed: name a file\n")
 
 
 def test_an_export_that_can_not_be_written_is_named(place: Place) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from patmiddleware import Grant, Issuer, open_store
 from patmiddleware.interfaces import TokenStore
+from patmiddleware.model import Revocation, Token, Use
 
 if TYPE_CHECKING:
     from conftest import Place
@@ -302,3 +303,19 @@ def test_pattern_finds_our_tokens(place: Place) -> None:
     pattern = place.run("token", "pattern").stdout.strip()
 
     assert re.findall(pattern, f'token="{secret}"') == [secret]
+
+
+def test_what_a_record_says_can_not_write_to_the_terminal(place: Place) -> None:
+    """Text from elsewhere adds no line and moves no cursor; JSON has it as it is."""
+    nasty = "x\x1b[2J\r\nid  forged\u2028\u202e"
+    store = open_store(f"sqlite:///{place.folder / 'tokens.db'}")
+    assert isinstance(store, TokenStore)
+    when = datetime(2026, 4, 15, tzinfo=UTC)
+    store.add(Token("t1", nasty, nasty, revoked=Revocation(when, nasty, nasty)), "s" * 40)
+    store.record_use({"t1": Use(when, None, nasty)})
+
+    texts = [place.run("token", *words).stdout for words in (["show", "t1"], ["list"])]
+
+    assert all(character.isprintable() for text in texts for line in text.split("\n") for character in line)
+    assert not [line for text in texts for line in text.split("\n") if line.startswith("id  forged")]
+    assert place.json("token", "show", "t1")["token"]["revoked"]["why"] == nasty

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -16,8 +16,8 @@ from plain_store import PlainStore
 
 from patmiddleware import moving
 from patmiddleware.backends.memory import MemoryStore
-from patmiddleware.errors import BackendUnavailable, RefusedError
-from patmiddleware.interfaces import TokenStore
+from patmiddleware.errors import BackendError, BackendUnavailable, RefusedError
+from patmiddleware.interfaces import Add, Change, TokenStore
 from patmiddleware.issuer import Issuer
 from patmiddleware.model import Digest, Revocation, Secret, Token, Use
 from patmiddleware.moving import Moved, copy
@@ -501,3 +501,37 @@ def test_whatever_both_hold(here: dict[str, Any], there: dict[str, Any]) -> None
 def test_a_progress_that_is_left_out_is_no_hindrance() -> None:
     """The bar is for people."""
     assert counts(copy(many(101), MemoryStore())) == (101, 0, 0, 0)
+
+
+class Picky(MemoryStore):
+    """Can't keep one of the tokens, as a database can't a text that has not its characters."""
+
+    def commit(self, changes: Iterable[Change]) -> None:
+        changes = tuple(changes)
+        if any(isinstance(change, Add) and change.token.id == "t0002" for change in changes):
+            raise BackendError("a text of the token can't be kept")
+        super().commit(changes)
+
+
+class PickyAndPlain(PlainStore):
+    """The same, a change at a time."""
+
+    def add(self, token: Token, secret_or_digest: Secret | Digest | str) -> None:
+        if token.id == "t0002":
+            raise BackendError("a text of the token can't be kept")
+        super().add(token, secret_or_digest)
+
+
+@pytest.mark.parametrize("kind", [Picky, PickyAndPlain])
+def test_a_token_that_can_not_be_kept_is_named(kind: Callable[[], Any]) -> None:
+    """Whoever copies hears which token it is, and how many came over; the rest of a batch is no riddle."""
+    source = filled(*(token(f"t000{number}") for number in range(5)))
+    target = kind()
+
+    with pytest.raises(BackendError) as caught:
+        copy(source, target)
+
+    assert str(caught.value) == (
+        "the token 't0002' can't be written: a text of the token can't be kept; 2 tokens came over before that"
+    )
+    assert [each.id for each in target.list()] == ["t0000", "t0001"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 from collections.abc import Mapping
 from ipaddress import ip_network
@@ -502,6 +503,15 @@ def test_a_byte_order_mark_is_no_part_of_the_policy(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbfobserve = true\r\n")
 
     assert read_file(path) == {"observe": True}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="platform: there are no named pipes of this kind")
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    """A pipe that nobody writes to is refused, rather than waited for without end."""
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(ConfigurationError, match=r"pipe: can't be read: it is no plain file"):
+        read_file(tmp_path / "pipe")
 
 
 def test_absent_file_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from logins import ENDPOINT, World, cookie, login, opened
 
 from patmiddleware import (
     Allowed,
+    AuditLog,
     ConfigurationError,
     Denied,
     Grant,
@@ -387,6 +389,21 @@ def test_what_changes_something_takes_intent(
     value = opened(gate, world.mint())
 
     assert call(gate, request("/things/1", method=method, **cookie(value), **keys)).status == status
+
+
+def test_audit_says_in_whose_name_a_foreign_page_asked(world: World) -> None:
+    """What was refused for want of intent has the owner and the session; the client hears nothing of either."""
+    stream = StringIO()
+    gate = world.gate(audit=AuditLog(stream))
+    value = opened(gate, world.mint())
+
+    answer = call(gate, request("/things/1", method="POST", **cookie(value), HTTP_ORIGIN="https://evil.example"))
+
+    assert gate.close()
+    [session] = [token for token in world.store.list() if token.is_session]
+    line = json.loads(stream.getvalue().splitlines()[-1])
+    assert (answer.status, line["reason"], line["who"], line["token"]) == (403, "denied", "alice", session.id)
+    assert b"alice" not in answer.body
 
 
 @pytest.mark.parametrize("path", ["/things/1", "/open/1", "/nowhere"])

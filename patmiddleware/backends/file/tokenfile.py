@@ -15,8 +15,8 @@ from time import sleep
 from typing import BinaryIO
 
 from ...errors import BackendUnavailable, ConfigurationError
+from ...forks import hold_while_forking
 from . import disk
-from .forks import hold_while_forking
 from .journal import Journal, LineError, fresh
 
 MANY_DEAD = 100

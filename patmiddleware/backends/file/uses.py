@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from threading import Lock
 
+from ...forks import hold_while_forking
 from ...model import Use
 from .disk import locked, replace
-from .forks import hold_while_forking
 from .records import dump, use_facts, use_of
 
 FORMAT = "patmiddleware uses"
