@@ -154,6 +154,8 @@ class PATMiddleware:
         request_id = (self._trusts and self._believed_id(environ)) or self._ids.new()
         identity, decision, invalid = self._decide(environ, began)
         grant = None if identity is None else identity.grant
+        if identity is not None and began >= identity.noted + NOTE_SECONDS:
+            self._note(identity, environ, began)
         if self._audit is not None:
             self._record(self._audit, environ, began, grant, decision, invalid, request_id)
         if not isinstance(decision, Allowed):
@@ -162,8 +164,6 @@ class PATMiddleware:
         if identity is None:
             self._annotate_none(environ, invalid)
             return self.app(environ, start_response)
-        if began >= identity.noted + NOTE_SECONDS:
-            self._note(identity, environ, began)
         if self._keep_credential:
             self._show_credential(environ)
         else:
