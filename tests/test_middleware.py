@@ -1551,6 +1551,18 @@ def test_bad_tokens_are_not_noted(world: World) -> None:
     assert world.store.calls["record_use"] == 0
 
 
+def test_a_token_that_is_shown_in_vain_is_in_use(world: World) -> None:
+    """Whoever looks for tokens that nobody has any more must not find one that somebody tries."""
+    gate = world.gate(policy=Policy.from_dict({"rule": [{"id": "open", "path": "/open", "scopes": []}]}))
+
+    refused = call(gate, request("/closed", bearer(world.mint()), REMOTE_ADDR="203.0.113.9")).status
+
+    assert (refused, gate.close()) == (403, True)
+    [token] = world.store.list()
+    assert token.last_used is not None
+    assert token.last_used.address == "203.0.113.9"
+
+
 def test_reader_that_keeps_no_last_use_serves(world: World) -> None:
     """All that a custom backend needs is ``find``."""
     token = Token(id="1", owner="alice", expires=world.clock.now + DAY)
