@@ -136,6 +136,7 @@ def ratio(figures: Iterable[float], others: Iterable[float]) -> float:
 
 def _count(run: Run, seconds: float, clock: Callable[[], float] = process_time) -> int:
     count = 10
+    run(count)  # the first one starts threads, opens files and fills caches
     while (taken := _seconds(run, count, clock)) < seconds / 4:
         count *= 2
     return max(10, int(count * seconds / taken))

@@ -10,6 +10,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol, TypeAlias
 
 from ..errors import ConfigurationError
@@ -157,11 +158,17 @@ class FileSink:
     def __init__(self, path: str) -> None:
         self._path = path
         self._file: int | None = None
-        self._pieces = Pieces()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._pieces, self._own_end = Pieces(), -1
 
     def write(self, lines: list[str]) -> int:
         file = self._opened()
-        return self._pieces.write(file, lines, self._stands_in_a_line(file))
+        count = self._pieces.write(file, lines, self._stands_in_a_line(file))
+        with suppress(OSError):  # such as a pipe's, which has no end
+            self._own_end = os.lseek(file, 0, os.SEEK_CUR)
+        return count
 
     def _opened(self) -> int:
         if self._file is not None and not self._is_in_place(self._file):
@@ -185,9 +192,9 @@ class FileSink:
         return self._end(file) == before
 
     def _end(self, file: int) -> tuple[int, bytes] | None:
-        """Give the size of a file and its last byte; None where it can't be read."""
+        """Give the size of a file and its last byte; None where it can't be read, or nobody else wrote to it."""
         found = os.fstat(file)
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(found.st_mode) or found.st_size == self._own_end:
             return None
         if not found.st_size:
             return 0, b""
@@ -202,7 +209,7 @@ class FileSink:
         if self._file is not None:
             os.close(self._file)
         self._file = None
-        self._pieces = Pieces()
+        self._forget()
 
     def leave(self) -> None:
         """Hold nothing."""
