@@ -18,12 +18,13 @@ from typing import cast
 from .errors import ConfigurationError, RefusedError
 from .interfaces import AccessPolicy
 from .model import SESSION, Grant, Network, Owner, Token
+from .options import Kinds, check_kinds
 
 ID_BYTES = 8
 NEVER = timedelta.max
 """The lifetime of a token that does not expire."""
 
-_KINDS: Mapping[str, tuple[type, ...]] = {
+_KINDS: Kinds = {
     "default_lifetime": (timedelta, NoneType),
     "maximum_lifetime": (timedelta, NoneType),
     "maximum_per_owner": (int, NoneType),
@@ -61,11 +62,7 @@ class IssuerLimits:
     tokens_may_mint: bool = False
 
     def __post_init__(self) -> None:
-        for name, kinds in _KINDS.items():
-            value = getattr(self, name)
-            if not isinstance(value, kinds):  # "no" would be taken for yes
-                known = " or ".join(kind.__name__ for kind in kinds if kind is not NoneType)
-                raise ConfigurationError(f"takes {known}, not {value!r}", setting=f"issuer.{name}")
+        check_kinds(_KINDS, "issuer.", **{name: getattr(self, name) for name in _KINDS})
         for name in ("default_lifetime", "maximum_lifetime"):
             lifetime = getattr(self, name)
             if lifetime is not None and lifetime <= timedelta(0):

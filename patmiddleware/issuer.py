@@ -26,6 +26,7 @@ from .issuance import ID_BYTES, KnownScopes, earliest, is_live
 from .issuance import IssuerLimits as IssuerLimits
 from .lineage import ATTEMPTS, Lineage, too_busy
 from .model import NO_LIMITS, NOTHING, Credential, Grant, Minted, Network, Owner, Revocation, Secret, Token
+from .options import check_clock
 from .tokens import DEFAULT_PREFIX, check_prefix, may_exist, mint_secret
 
 MOST_SESSIONS = 200
@@ -536,5 +537,4 @@ def _check_kinds(limits: object, clock: object, **objects: object) -> None:
     if not isinstance(limits, IssuerLimits):
         given = limits.__name__ if isinstance(limits, type) else type(limits).__name__
         raise ConfigurationError(f"takes IssuerLimits(…), not {given}", setting="limits")
-    if not callable(clock):
-        raise ConfigurationError(f"{clock!r} is not callable", setting="clock", hint="give time.time, or one like it")
+    check_clock(clock)

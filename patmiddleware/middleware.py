@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -30,6 +30,7 @@ from .interfaces import AccessPolicy, Directory, TokenReader, TokenStore
 from .issuer import Issuer
 from .lastuse import LastUse
 from .model import Allowed, CacheSettings, Denied, Grant, Network, Reason, Secret
+from .options import Kinds, check_choices, check_clock, check_kinds
 from .passwords import PasswordGate, PasswordSettings
 from .policy import Policy
 from .reject import ROWS, ErrorBody, Refusals
@@ -110,9 +111,9 @@ class PATMiddleware:
         session: SessionSettings | None = None,
     ) -> None:
         _check(app, clock, limiter)
-        _check_choices(missing=missing, remote_user=remote_user, raw_target=raw_target)
-        _check_kinds(realm=realm, audit=audit, passwords=passwords, keep_credential=keep_credential, scrub=scrub)
-        _check_kinds(session=session, accept=accept, trusted_proxies=trusted_proxies)
+        check_choices(_CHOICES, missing=missing, remote_user=remote_user, raw_target=raw_target)
+        check_kinds(_KINDS, realm=realm, audit=audit, passwords=passwords, keep_credential=keep_credential, scrub=scrub)
+        check_kinds(_KINDS, session=session, accept=accept, trusted_proxies=trusted_proxies)
         self.policy = Policy.from_file(policy) if isinstance(policy, str | Path) else policy
         expand: Expand = self.policy.expand if isinstance(self.policy, Policy) else frozenset
         self._carriers = Carriers.of(accept)
@@ -331,31 +332,15 @@ class PATMiddleware:
 def _check(app: object, clock: object, limiter: object) -> None:
     if not callable(app):
         raise ConfigurationError(f"the wrapped application must be callable, not {app!r}", setting="app")
-    if not callable(clock):
-        raise ConfigurationError(f"{clock!r} is not callable", setting="clock", hint="give time.time, or one like it")
+    check_clock(clock)
     if limiter is not None:
         raise ConfigurationError("rate limits are not built yet", setting="limiter", hint="leave it out")
-
-
-def _check_choices(**options: object) -> None:
-    for name, value in options.items():
-        if value not in _CHOICES[name]:
-            known = " and ".join(map(repr, _CHOICES[name]))
-            raise ConfigurationError(f"{value!r} is none of {known}", setting=name)
-
-
-def _check_kinds(**options: object) -> None:
-    for name, value in options.items():
-        kinds = _KINDS[name]
-        if not isinstance(value, kinds):
-            known = " or ".join(kind.__name__ for kind in kinds if kind is not NoneType)
-            raise ConfigurationError(f"takes {known}, not {type(value).__name__}", setting=name)
 
 
 _BINDING = (Reason.UNAVAILABLE, Reason.DENIED)
 """What is no matter of the credential alone, and so refused however lenient the gate is."""
 _CHOICES = {"missing": ("reject", "annotate"), "remote_user": ("scrub", "keep"), "raw_target": ("check", "ignore")}
-_KINDS: Mapping[str, tuple[type, ...]] = {
+_KINDS: Kinds = {
     "realm": (str,),
     "audit": (AuditLog, str, NoneType),
     "passwords": (PasswordSettings, NoneType),

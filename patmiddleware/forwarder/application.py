@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..annotate import Environ, native
 from ..audit import AuditLog
-from ..errors import BackendUnavailable, ConfigurationError, LinkError, UpstreamError, UpstreamTimeout
+from ..errors import BackendUnavailable, LinkError, UpstreamError, UpstreamTimeout
 from ..interfaces import Strategy, Transport, UpstreamResponse
 from ..model import Denied, Reason
+from ..options import Kinds, check_choices, check_clock, check_kinds
 from ..reject import ErrorBody
 from . import target
 from .answers import RETRY_AFTER, Answers, Failed
 from .exchange import Exchange, Outbound
-from .given import check_kinds, texts
+from .given import texts
 from .headers import Upward, value_of
 from .links import Links
 from .records import Records
@@ -29,7 +30,8 @@ from .transport import PooledTransport, server
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
-_KINDS: Mapping[str, tuple[type, ...]] = {
+_CHOICES = {"raw_target": ("check", "ignore")}
+_KINDS: Kinds = {
     "upstream": (str,),
     "auth": (Strategy, Mapping),
     "public_url": (str,),
@@ -97,10 +99,8 @@ class Forwarder:
     ) -> None:
         check_kinds(_KINDS, upstream=upstream, auth=auth, public_url=public_url, rewrite=rewrite, anonymous=anonymous)
         check_kinds(_KINDS, realm=realm, audit=audit, transport=transport, options=options)
-        if raw_target not in ("check", "ignore"):
-            raise ConfigurationError(f"{raw_target!r} is none of 'check' and 'ignore'", setting="raw_target")
-        if not callable(clock):
-            raise ConfigurationError(f"{clock!r} is not callable", setting="clock", hint="give time.time")
+        check_choices(_CHOICES, raw_target=raw_target)
+        check_clock(clock)
         self.upstream = upstream.rstrip("/")
         server(self.upstream, "app.upstream")
         self.mount = target.mounted(mount)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from types import NoneType
+from collections.abc import Iterable
 from unicodedata import category
 
 from ..errors import ConfigurationError
@@ -33,22 +32,6 @@ def text(name: str, value: object) -> str:
         hint = "a line break at the end of a file, perhaps"
         raise ConfigurationError("has a control character in it", setting=f"{AUTH}.{name}", hint=hint)
     return found
-
-
-def check_kinds(kinds: Mapping[str, tuple[type, ...]], **options: object) -> None:
-    """Hold options to their kinds, so that ``"no"`` is not taken for yes.
-
-    Args:
-        kinds: what each option may be, by its name.
-        options: what is given; no value is in a message.
-
-    Raises:
-        ConfigurationError: for the first that is of another kind.
-    """
-    for name, value in options.items():
-        if not isinstance(value, kinds[name]):
-            known = " or ".join(kind.__name__ for kind in kinds[name] if kind is not NoneType)
-            raise ConfigurationError(f"takes {known}, not {type(value).__name__}", setting=name)
 
 
 def texts(name: str, values: object) -> tuple[str, ...]:
