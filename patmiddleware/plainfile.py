@@ -1,4 +1,4 @@
-"""Read a settings file whole, without waiting for anybody."""
+"""Open and read files without waiting for anybody."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ def read_text(path: str | Path, encoding: str) -> str:
             content once.
         UnicodeDecodeError: when it is not in this encoding.
     """
-    with open(path, encoding=encoding, opener=_opened) as stream:
+    with open(path, encoding=encoding, opener=at_once) as stream:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             raise OSError(EINVAL, "it is no plain file")
         return stream.read()
 
 
-def _opened(path: str, flags: int) -> int:
+def at_once(path: str, flags: int) -> int:
+    """Open a file (an ``opener``) without waiting for anybody: a pipe in its place must not hold a request up."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

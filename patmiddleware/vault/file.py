@@ -19,6 +19,7 @@ from typing import BinaryIO
 from ..backends.file import disk
 from ..errors import BackendUnavailable, ConfigurationError
 from ..forks import hold_while_forking
+from ..plainfile import at_once
 from . import lines
 from .lines import Kept
 from .rows import Sealed
@@ -91,7 +92,7 @@ class FileRows:
         """
         with self._reading, self._told("read"):
             try:
-                with open(self.path, "rb", opener=_opened) as stream:
+                with open(self.path, "rb", opener=at_once) as stream:
                     return self._read(stream)
             except FileNotFoundError:
                 return self._nothing("it is gone")
@@ -136,11 +137,6 @@ class FileRows:
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise BackendUnavailable(f"the vault {self.path} can't be {what}: {why}") from error
-
-
-def _opened(path: str, flags: int) -> int:
-    # What is no plain file must not be waited for.
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _check(path: Path, found: os.stat_result) -> None:

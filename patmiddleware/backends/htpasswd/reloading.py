@@ -15,6 +15,7 @@ from time import sleep
 from typing import Generic, TypeAlias, TypeVar
 
 from ...errors import BackendUnavailable, ConfigurationError, hint_for
+from ...plainfile import at_once
 
 LARGEST = 16 * 2**20
 """Bytes of a file."""
@@ -147,13 +148,8 @@ def _signature(path: Path) -> _Signature:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _opened(path: str, flags: int) -> int:
-    # Without blocking: a pipe in the place of the file must not hold a request up.
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
 def _bytes(path: Path) -> bytes:
-    with _reading(path), open(path, "rb", opener=_opened) as stream:
+    with _reading(path), open(path, "rb", opener=at_once) as stream:
         # Of the file that is open: the one at the path may be another by now.
         _check(path, os.fstat(stream.fileno()))
         data = stream.read(LARGEST + 1)

@@ -17,6 +17,7 @@ from weakref import WeakSet
 from patmiddleware.changes import Tally
 from patmiddleware.claims import Malformed
 from patmiddleware.errors import BackendUnavailable, ConfigurationError
+from patmiddleware.plainfile import at_once
 from patmiddleware.webcall import Answer
 
 from .headers import Header
@@ -65,11 +66,6 @@ def chosen(keys: Sequence[Key], header: Header) -> Key | None:
     if len(keys) == 1 and None in (keys[0].kid, header.kid) and keys[0].algorithm == header.algorithm:
         return keys[0]
     return None
-
-
-def _opened(path: str, flags: int) -> int:
-    # Without blocking: a pipe in the place of the file must not hold a request up.
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 class _Read(NamedTuple):
@@ -121,7 +117,7 @@ class FileKeys:
         return self._read.keys
 
     def _load(self) -> _Read:
-        with open(self._path, "rb", opener=_opened) as file:
+        with open(self._path, "rb", opener=at_once) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise OSError("it is no file")
