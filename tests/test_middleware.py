@@ -883,7 +883,6 @@ def test_own_policy_never_hears_of_an_ambiguous_path(world: World, path: str) ->
         Denied(Reason.NO_RULE, rule=b"mine"),  # type: ignore[arg-type]
         Allowed(observed="nothing"),  # type: ignore[arg-type]
     ],
-    ids=repr,
 )
 @pytest.mark.parametrize("errors", ["problem", "jira"])
 def test_own_policy_that_gives_no_decision_refuses(
