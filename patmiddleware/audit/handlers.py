@@ -30,8 +30,10 @@ class HandlerSink:
     def write(self, lines: list[str]) -> int:
         # One at a time: what comes before a line that makes the handler raise must not be written again.
         self._thread, self._lost = get_ident(), False
-        self._handler.handle(_record(lines[0]))
-        self._thread = None
+        try:
+            self._handler.handle(_record(lines[0]))
+        finally:
+            self._thread = None
         if self._lost:
             raise LineLost(f"{type(self._handler).__name__} could not write a line")
         return 1
